@@ -1,0 +1,1 @@
+"""pytest-memleak: memory leak regression testing for Python services."""

@@ -1,0 +1,1 @@
+"""Driving the app: its lifespan, its requests, its traffic."""

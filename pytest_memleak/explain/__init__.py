@@ -1,0 +1,1 @@
+"""After a leak: which line, which collection, which kind."""

@@ -1,0 +1,1 @@
+"""The decision: growth, its interval, and what it means. Pure."""

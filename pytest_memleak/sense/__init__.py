@@ -1,0 +1,1 @@
+"""Sensors: what the process holds, read after every iteration."""

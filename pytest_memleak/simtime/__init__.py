@@ -1,0 +1,1 @@
+"""Simulated time: every clock the app can read advances with the run."""
