@@ -1,1 +1,21 @@
 """pytest-memleak: memory leak regression testing for Python services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_memleak.api import Memleak, acheck, check
+    from pytest_memleak.verdict import MemoryLeakError, Verdict
+
+__all__ = ["Memleak", "MemoryLeakError", "Verdict", "acheck", "check"]
+
+
+def __getattr__(name: str) -> Any:
+    # Every pytest run of a project that has the plugin installed imports this package: the names come when asked for.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    home = "verdict" if name in ("MemoryLeakError", "Verdict") else "api"
+    return getattr(import_module(f"{__name__}.{home}"), name)

@@ -5,13 +5,11 @@ Units are in the names: ``_bytes``, ``_s``, ``_mb_per_24h`` (MB = 10^6 bytes).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 Outcome = Literal["passed", "leak", "inconclusive", "error", "not_measured"]
 Severity = Literal["normal", "warning", "high", "critical"]
-SECONDS_PER_DAY = 86_400
 MB = 1_000_000
 
 
@@ -25,20 +23,6 @@ class Site:
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Samples:
-    """The measured columns of one run, one entry per iteration, in order.
-
-    An empty column means that its sensor does not exist on this platform.
-    """
-
-    simulated_s: Sequence[float]
-    requests: Sequence[int]
-    rss_bytes: Sequence[int]
-    vms_bytes: Sequence[int]
-    live_bytes: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +50,7 @@ class ResourceCount:
 class Growth:
     """The growth rate of one sensor with its 99 % interval.
 
-    Rates are bytes per iteration; the properties of `Verdict.as_dict` scale them to a day.
+    `Verdict.as_dict` scales it to a day and to a request.
     """
 
     bytes_per_iteration: float

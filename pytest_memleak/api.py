@@ -1,0 +1,111 @@
+"""The run as a test body sees it, and checks without pytest."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_memleak.drive.iterate import Drive, RealClock
+from pytest_memleak.run import LeakRun
+from pytest_memleak.settings import make_settings
+from pytest_memleak.verdict import Verdict
+
+if TYPE_CHECKING:
+    import httpx
+
+_Result = TypeVar("_Result")
+
+
+class Memleak:
+    """The run of one test: its iteration, clock, client, app and traffic.
+
+    Args:
+        drive: what it drives.
+        clock: the clock of the run.
+    """
+
+    def __init__(self, drive: Drive, clock: RealClock) -> None:
+        self._drive = drive
+        self.clock = clock
+
+    @property
+    def iteration(self) -> int:
+        """Iterations completed before this one; it counts on and never restarts."""
+        return self._drive.iteration
+
+    @property
+    def app(self) -> Callable[..., Awaitable[None]]:
+        """The ASGI app of the fixture `memleak_app`."""
+        return self._drive.app.app
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """The same client as the fixture `memleak_client`."""
+        return self._drive.client
+
+    async def send(
+        self, mix: Sequence[Sequence[Any]], *, count: int = 10, concurrency: int = 1
+    ) -> list[httpx.Response]:
+        """Send a mix of requests to the app.
+
+        Args:
+            mix: ``(method, path)``, ``(method, path, weight)`` or ``(method, path, weight, json)`` each.
+            count: how many requests.
+            concurrency: how many at the same time.
+
+        Returns:
+            the responses in the order of sending; unhandled exceptions of the app are 500 responses.
+
+        Raises:
+            DriveError: for a mix, count or concurrency that cannot be sent, or when there is no app.
+        """
+        return await self._drive.send(mix, count=count, concurrency=concurrency)
+
+
+def check(step: Callable[..., object], app: object = None, **settings: object) -> Verdict:
+    """Check `step` for memory growth, without pytest and outside of any event loop.
+
+    Args:
+        step: one iteration, plain or async; it may take one argument, the `Memleak` run.
+        app: an ASGI app, a factory or an import string.
+        **settings: the arguments of the marker.
+
+    Returns:
+        the verdict; a leak raises nothing, see `Verdict.raise_for_leak`.
+
+    Raises:
+        SettingsError: for a setting that cannot be used.
+        Exception: whatever `step` raises.
+    """
+    run = acheck(step, app, **settings)
+    if inspect.iscoroutinefunction(step) or app is not None:
+        return asyncio.run(run)
+    return run_without_loop(run)
+
+
+async def acheck(step: Callable[..., object], app: object = None, **settings: object) -> Verdict:
+    """The same as `check`, on the running event loop."""
+    drive = Drive(app)
+    arguments = (Memleak(drive, RealClock()),) if inspect.signature(step).parameters else ()
+    if app is not None:
+        _ = drive.app  # a wrong app is said before the first iteration
+
+    async def body() -> None:
+        result = step(*arguments)
+        if inspect.isawaitable(result):
+            await result
+
+    return await LeakRun(make_settings(settings), drive).check(body)
+
+
+def run_without_loop(coroutine: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine that never waits, as those of a plain function's check do."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: _Result = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a check without an event loop waited for something")

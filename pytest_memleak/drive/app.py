@@ -1,0 +1,224 @@
+"""The app under test: found, started, counted at its ASGI boundary, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MOST_ROUTES = 200
+_OTHER_ROUTES = "(other paths)"
+
+
+class DriveError(Exception):
+    """The app cannot be found, started, stopped or sent to; the message is one sentence with the remedy."""
+
+
+def resolve_app(source: object) -> ASGIApp:
+    """The ASGI app behind an object, a factory or an import string.
+
+    Args:
+        source: an ASGI app; a callable without arguments that returns one; or
+            ``"package.module:app"`` or ``"package.module:create_app()"``.
+
+    Raises:
+        DriveError: when the string does not resolve or the result is not an ASGI app.
+    """
+    named = repr(source) if isinstance(source, str) else f"a {type(source).__name__}"
+    if isinstance(source, str):
+        source = _import(source)
+    if not _takes(source, 3) and callable(source) and _takes(source, 0):
+        made = source()
+        if inspect.iscoroutine(made):
+            made.close()
+            raise DriveError(f"the app factory {named} is a coroutine function; memleak_app needs a plain function")
+        named, source = f"{named}() returned a {type(made).__name__}, which", made
+    if not callable(source) or not _takes(source, 3):
+        raise DriveError(
+            f"{named} is not an ASGI app (a callable taking scope, receive and send): return the app, a factory "
+            "or an import string such as 'myapp.main:app' from the fixture memleak_app"
+        )
+    return source
+
+
+def _takes(candidate: object, count: int) -> bool:
+    """Whether `candidate` can be called with `count` positional arguments."""
+    if not callable(candidate):
+        return False
+    try:
+        inspect.signature(candidate).bind(*range(count))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _import(text: str) -> object:
+    module_name, colon, attributes = text.partition(":")
+    call = attributes.endswith("()")
+    attributes = attributes.removesuffix("()")
+    if not (module_name and colon and attributes):
+        raise DriveError(f"{text!r} is not an import string; write it as 'package.module:app'")
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there, and something it imports is not: the traceback tells more
+        raise DriveError(
+            f"the app {text!r} cannot be imported: there is no module {error.name!r} in the root directory or in "
+            "pytest's pythonpath"
+        ) from None
+    for name in attributes.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise DriveError(f"the app {text!r} cannot be imported: {module_name} has no {attributes!r}") from None
+    return found() if call else found
+
+
+class AppUnderTest:
+    """An ASGI app with its lifespan, and counts of what reached it.
+
+    Args:
+        app: the ASGI app.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        self.counting = False
+        self.requests = 0
+        self.failed_requests = 0
+        self.routes: dict[str, int] = {}
+        self._lifespan: _Lifespan | None = None
+        self._starting: asyncio.Lock | None = None
+
+    @property
+    def is_started(self) -> bool:
+        return self._lifespan is not None
+
+    async def start(self) -> None:
+        """Run the lifespan's startup on the running loop; a second call returns at once.
+
+        Raises:
+            DriveError: when the app reports that its startup failed.
+        """
+        if self._lifespan is not None:
+            return
+        self._starting = self._starting or asyncio.Lock()
+        async with self._starting:
+            if self._lifespan is None:
+                lifespan = _Lifespan(self.app)
+                await lifespan.start()
+                self._lifespan = lifespan
+
+    async def stop(self) -> None:
+        """Run the lifespan's shutdown, if it was started.
+
+        Raises:
+            DriveError: when the app reports that its shutdown failed.
+        """
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            await lifespan.stop()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The boundary: every request passes here, is counted, and finds the lifespan's state."""
+        if self._lifespan is not None and self._lifespan.state:
+            scope["state"] = dict(self._lifespan.state)
+        if not self.counting:
+            await self.app(scope, receive, send)
+            return
+        self.requests += 1
+        status = 0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        except Exception:
+            status = 500
+            raise
+        finally:
+            if status >= 500:
+                self.failed_requests += 1
+            self._count_route(scope)
+
+    def _count_route(self, scope: Scope) -> None:
+        route = f"{scope.get('method', 'WEBSOCKET')} {_route_path(scope)}"
+        # Unique URLs without a route must not make the harness grow.
+        if route not in self.routes and len(self.routes) >= _MOST_ROUTES:
+            route = _OTHER_ROUTES
+        self.routes[route] = self.routes.get(route, 0) + 1
+
+
+def _route_path(scope: Scope) -> str:
+    """The route's template where the framework leaves it in the scope, else the path."""
+    path = getattr(scope.get("route"), "path", None)
+    return path if isinstance(path, str) else str(scope.get("path", ""))
+
+
+class _Lifespan:
+    """One run of the lifespan protocol, in a task of its own: startup, a long wait, shutdown."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._started = asyncio.Event()
+        self._stopped = asyncio.Event()
+        self._failure: str | None = None
+        self._error: BaseException | None = None
+        self.state: dict[str, Any] = {}
+
+    async def start(self) -> None:
+        self._inbox.put_nowait({"type": "lifespan.startup"})
+        self._task = asyncio.create_task(self._run(), name="memleak lifespan")
+        await self._started.wait()
+        if self._failure is not None:
+            await self._task
+            raise DriveError(f"the app's startup failed: {self._reason()}") from self._error
+
+    async def stop(self) -> None:
+        if not self._task.done():
+            self._inbox.put_nowait({"type": "lifespan.shutdown"})
+            await self._stopped.wait()
+            await self._task
+        if self._failure is not None:
+            raise DriveError(f"the app's shutdown failed: {self._reason()}") from self._error
+
+    def _reason(self) -> str:
+        lines = [line.strip() for line in (self._failure or "").splitlines() if line.strip()]
+        return lines[-1] if lines else "the app gave no reason"
+
+    async def _run(self) -> None:
+        scope: Scope = {
+            "type": "lifespan",
+            "asgi": {"version": "3.0", "spec_version": "2.0"},
+            "state": self.state,
+        }
+        try:
+            await self._app(scope, self._inbox.get, self._send)
+        except Exception as error:
+            # Before startup is complete, raising is how an app says that it has no lifespan support.
+            self._error = error
+            if self._started.is_set() and self._failure is None:
+                self._failure = f"{type(error).__name__}: {error}"
+        finally:
+            self._started.set()
+            self._stopped.set()
+
+    async def _send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind.endswith(".failed"):
+            self._failure = message.get("message") or "the app gave no reason"
+        (self._started if kind.startswith("lifespan.startup") else self._stopped).set()

@@ -1,0 +1,115 @@
+"""What a test body drives: the app, its client and its traffic, iteration by iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pytest_memleak.drive.app import DriveError, AppUnderTest, resolve_app
+from pytest_memleak.drive.traffic import Rotation, parse_mix, send
+
+if TYPE_CHECKING:
+    import httpx
+
+_NO_APP = (
+    "there is no app to test: override the fixture memleak_app (return the ASGI app, a factory or an import string "
+    "such as 'myapp.main:app'), or set memleak_app in the pytest configuration"
+)
+
+
+class RealClock:
+    """The clock of a run without simulated time: nothing to advance.
+
+    It answers to the same two names as the simulated clock.
+    """
+
+    now = 0.0
+
+    async def advance(self, seconds: float) -> None:
+        """Return at once: real time passes by itself."""
+
+
+class Drive:
+    """The app of one test, and how requests reach it.
+
+    Args:
+        app_source: what the fixture `memleak_app` returned; None when nobody set it.
+    """
+
+    def __init__(self, app_source: object = None) -> None:
+        self.app_source = app_source
+        self._app: AppUnderTest | None = None
+        self._client: httpx.AsyncClient | None = None
+        self._sender: httpx.AsyncClient | None = None
+        self._rotations: dict[tuple[int, ...], Rotation] = {}
+        self._counting = False
+        self.iteration = 0
+
+    @property
+    def app(self) -> AppUnderTest:
+        """The app, resolved at the first use.
+
+        Raises:
+            DriveError: when there is none, or it cannot be imported.
+        """
+        if self._app is None:
+            if self.app_source is None:
+                raise DriveError(_NO_APP)
+            self._app = AppUnderTest(resolve_app(self.app_source))
+            self._app.counting = self._counting
+        return self._app
+
+    @property
+    def uses_app(self) -> bool:
+        """Whether the test has asked for its app."""
+        return self._app is not None
+
+    @property
+    def requests(self) -> int:
+        """Requests counted so far."""
+        return self._app.requests if self._app else 0
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        """The client of the test; the app's exceptions raise into it."""
+        if self._client is None:
+            from pytest_memleak.drive.client import make_client
+
+            self._client = make_client(self.app)
+        return self._client
+
+    async def send(self, mix: Sequence[Sequence[Any]], *, count: int, concurrency: int) -> list[httpx.Response]:
+        """Send a mix of requests; the app's unhandled exceptions become 500 responses."""
+        if self._sender is None:
+            from pytest_memleak.drive.client import make_client
+
+            self._sender = make_client(self.app, raise_app_exceptions=False)
+        operations = parse_mix(mix)
+        weights = tuple(operation.weight for operation in operations)
+        # The position is kept over the iterations, so that the proportions are exact. It is kept by the
+        # weights and not by the requests: those may differ every time, and the harness must not grow.
+        rotation = self._rotations.setdefault(weights, Rotation(weights))
+        return await send(self._sender, operations, rotation, count=count, concurrency=concurrency)
+
+    async def start(self) -> None:
+        """Start the app's lifespan, when the test uses an app, and count requests from now on."""
+        if self._app is not None:
+            await self._app.start()
+        self._count(True)
+
+    async def stop(self) -> None:
+        """Stop the lifespan and close the clients; a second call does nothing."""
+        self._count(False)
+        clients, self._client, self._sender = (self._client, self._sender), None, None
+        try:
+            if self._app is not None:
+                await self._app.stop()
+        finally:
+            for client in clients:
+                if client is not None:
+                    await client.aclose()
+
+    def _count(self, counting: bool) -> None:
+        self._counting = counting
+        if self._app is not None:
+            self._app.counting = counting

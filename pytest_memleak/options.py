@@ -1,0 +1,148 @@
+"""Flags, ini values and marker arguments become `Settings`; every usage error is raised here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_memleak.settings import DEFAULTS, SettingsError, Settings, make_settings, validate
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One setting that has a flag and an ini value of the same form."""
+
+    setting: str
+    metavar: str
+    help: str
+
+    @property
+    def flag(self) -> str:
+        return f"--memcheck-{self.setting.replace('_', '-')}"
+
+    @property
+    def ini(self) -> str:
+        return f"memleak_{self.setting}"
+
+
+_OPTIONS = (
+    _Option("profile", "NAME", "iterations of the first and the last look: standard 240/1440, quick 120/300, soak 480/1440, full 1440/1440"),
+    _Option("max_growth", "RATE", "growth budget, like 500MB/24h (default) or 64B/request"),
+    _Option("duration", "TIME", "simulated time of a complete run (default 24h)"),
+    _Option("step", "TIME", "simulated time of one iteration (default 1min)"),
+    _Option("traffic", "RATE", "requests that production serves, like 50/s: scales growth per request to a day"),
+    _Option("memory_limit", "SIZE", "memory of the container, for the forecast (default: the cgroup's limit, else 2GiB)"),
+    _Option("max_memory", "SIZE", "fail as soon as RSS passes this size"),
+    _Option("inconclusive", "warn|fail", "what an inconclusive verdict does (default warn)"),
+)  # fmt: skip
+
+MARKER = (
+    "memleak(*, profile=None, max_growth='500MB/24h', duration='24h', step='1min', traffic=None, memory_limit=None, "
+    "max_memory=None, inconclusive='warn', allow_errors=False): check the test for memory leaks under --memcheck; "
+    "its body is one iteration (one simulated minute) and is repeated."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line and the configuration ask for.
+
+    Args:
+        check_all: check every test as if it were marked.
+        values: raw settings by name, flag over ini.
+        report_path: where leak_report.txt goes.
+    """
+
+    check_all: bool
+    values: Mapping[str, object]
+    report_path: Path
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the flags and ini values."""
+    group = parser.getgroup("memleak", "memory leak regression testing")
+    group.addoption("--memcheck", action="store_true", default=None, help="check every test marked memleak")
+    group.addoption(
+        "--memcheck-all",
+        action="store_true",
+        default=None,
+        help="check every test as if it were marked; implies --memcheck",
+    )
+    for option in _OPTIONS:
+        group.addoption(option.flag, dest=option.ini, default=None, metavar=option.metavar, help=option.help)
+        parser.addini(option.ini, option.help, type="string", default=None)
+    help_report = "path of the text report (default: leak_report.txt in the root directory)"
+    group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
+    parser.addini("memleak_report", help_report, type="string", default=None)
+    help_app = "import string of the ASGI app (or its factory), like myapp.main:app"
+    parser.addini("memleak_app", help_app, type="string", default=None)
+
+
+def read_options(config: pytest.Config) -> Options | None:
+    """The options of this run, or None when checking is off.
+
+    Raises:
+        pytest.UsageError: for a flag or ini value that cannot be used.
+    """
+    ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), "memleak_report", "memleak_app")}
+    flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report")}
+    check_all = bool(config.getoption("memcheck_all"))
+    if not (config.getoption("memcheck") or check_all):
+        for name, value in flags.items():
+            if value is not None:
+                flag = name.replace("memleak_", "--memcheck-").replace("_", "-")
+                raise pytest.UsageError(f"{flag} has no effect without --memcheck; add --memcheck or remove it")
+        return None
+    for option in _OPTIONS:
+        _validate(option.setting, flags[option.ini], option.flag)
+        _validate(option.setting, ini[option.ini], option.ini)
+    values = {o.setting: ini[o.ini] if flags[o.ini] is None else flags[o.ini] for o in _OPTIONS}
+    try:
+        make_settings(values)
+    except SettingsError as error:
+        raise pytest.UsageError(f"memleak: {error}") from None
+    if flags["memleak_report"] is not None:
+        report = config.invocation_params.dir / flags["memleak_report"]
+    else:
+        report = config.rootpath / (ini["memleak_report"] or "leak_report.txt")
+    return Options(check_all=check_all, values=values, report_path=report)
+
+
+def _read_ini(config: pytest.Config, name: str) -> str | None:
+    try:
+        value = config.getini(name)
+    except (TypeError, ValueError) as error:
+        # Native TOML has types: memleak_step = 60 is a number where a text is declared.
+        raise pytest.UsageError(f"the configuration value {name} must be a text in quotes ({error})") from None
+    return value or None
+
+
+def _validate(setting: str, value: object, where: str) -> None:
+    try:
+        validate({setting: value})
+    except SettingsError as error:
+        raise pytest.UsageError(f"{where}: {str(error).removeprefix(f'{setting}: ')}") from None
+
+
+def item_settings(item: pytest.Item, options: Options) -> Settings:
+    """The settings of one test: marker over flag over ini over default.
+
+    Raises:
+        SettingsError: for a marker argument that is unknown or cannot be used.
+    """
+    given: dict[str, object] = {}
+    for marker in reversed(list(item.iter_markers("memleak"))):
+        if marker.args:
+            raise SettingsError(
+                f"@pytest.mark.memleak takes keyword arguments only, not {marker.args[0]!r}; "
+                f"they are {', '.join(sorted(DEFAULTS))}"
+            )
+        given.update(marker.kwargs)
+    validate(given)
+    if ("duration" in given or "step" in given) is False and "profile" in given:
+        # The test names its own profile: it is not stretched by a duration given for the others.
+        return make_settings({**options.values, "duration": None, "step": options.values.get("step"), **given})
+    return make_settings({**options.values, **given})

@@ -1,0 +1,137 @@
+"""The pytest hooks, each one call deep.
+
+This module is imported by every pytest run of every project that has the plugin installed: what a check
+needs (httpx, psutil, tabulate, …) is imported when a check really runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
+from pytest_memleak.options import MARKER, add_options, read_options
+from pytest_memleak.settings import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_memleak.checked import CheckedTest
+    from pytest_memleak.options import Options
+
+__all__ = ["memleak", "memleak_app", "memleak_client"]
+
+ACTIVE = pytest.StashKey["Checking"]()
+CHECKED = pytest.StashKey["CheckedTest"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", MARKER)
+    options = read_options(config)
+    if options is not None:
+        checking = config.stash[ACTIVE] = Checking(config, options)
+        config.pluginmanager.register(checking, "memleak_checking")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> Generator[None, object, object]:
+    # Later is too late: pytest-asyncio replaces the item while it is made.
+    if inspect.iscoroutinefunction(obj) and collector.config.pluginmanager.hasplugin("asyncio"):
+        checking = collector.config.stash.get(ACTIVE, None)
+        marks = {mark.name for mark in (*getattr(obj, "pytestmark", ()), *collector.iter_markers())}
+        wanted = "memleak" in marks or (checking is not None and checking.options.check_all)
+        if wanted and not marks & {"asyncio", "anyio", "trio"}:
+            pytest.mark.asyncio(obj)
+    return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    # With checking on, the drive is made with the checked test.
+    if CHECKED not in item.stash and {"memleak", "memleak_client"} & set(getattr(item, "fixturenames", ())):
+        from pytest_memleak.drive.iterate import Drive
+
+        item.stash[DRIVE] = Drive()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    if CHECKED not in item.stash and DRIVE not in item.stash:
+        return (yield)
+    from pytest_memleak.checked import stopping_app
+
+    assert isinstance(item, pytest.Function)
+    body = item.obj
+    checked = item.stash.get(CHECKED, None)
+    item.obj = checked.repeated(body) if checked else stopping_app(item.stash[DRIVE], body)
+    try:
+        return (yield)
+    finally:
+        item.obj = body
+
+
+class Checking:
+    """The hooks of a run with --memcheck.
+
+    Args:
+        config: of the session.
+        options: what was asked for.
+    """
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        from pytest_memleak.session import Gathered
+
+        self.config = config
+        self.options = options
+        self.gathered = Gathered(options)
+        self._problem: str | None = None
+
+    @property
+    def _is_worker(self) -> bool:
+        return hasattr(self.config, "workerinput")
+
+    def pytest_report_header(self) -> str:
+        return self.gathered.header()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        from pytest_memleak.checked import make_checked
+
+        try:
+            checked = make_checked(item, self.options, self.gathered.add)
+        except SettingsError as error:
+            pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
+        if checked is not None:
+            item.stash[CHECKED] = checked
+            item.stash[DRIVE] = checked.drive
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        from pytest_memleak.checked import why_not_repeatable
+
+        report = yield
+        if checked := item.stash.get(CHECKED, None):
+            checked.attach(report)
+        elif self.options.check_all and report.when == "call":
+            report.__dict__["memleak_not_checked"] = why_not_repeatable(item)
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if not self._is_worker:
+            self.gathered.take(report)  # from a worker's test, too
+
+    def pytest_sessionfinish(self) -> None:
+        if not self._is_worker:
+            self._problem = self.gathered.write_report()
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        self.gathered.summarize(terminalreporter, self._problem)
