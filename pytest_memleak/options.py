@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_memleak.settings import DEFAULTS, SettingsError, Settings, make_settings, validate
+from pytest_memleak.settings import DEFAULTS, Settings, SettingsError, make_settings, validate
 
 
 @dataclass(frozen=True, slots=True)

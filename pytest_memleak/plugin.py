@@ -17,7 +17,6 @@ from pytest_memleak.options import MARKER, add_options, read_options
 from pytest_memleak.settings import SettingsError
 
 if TYPE_CHECKING:
-    from pytest_memleak.checked import CheckedTest
     from pytest_memleak.options import Options
 
 __all__ = ["memleak", "memleak_app", "memleak_client"]

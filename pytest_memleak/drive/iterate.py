@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_memleak.drive.app import DriveError, AppUnderTest, resolve_app
+from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
 from pytest_memleak.drive.traffic import Rotation, parse_mix, send
 
 if TYPE_CHECKING:
