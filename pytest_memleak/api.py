@@ -64,7 +64,7 @@ class Memleak:
         return await self._drive.send(mix, count=count, concurrency=concurrency)
 
 
-def check(step: Callable[..., object], app: object = None, **settings: object) -> Verdict:
+def check(step: Callable[..., object], /, app: object = None, **settings: object) -> Verdict:
     """Check `step` for memory growth, without pytest and outside of any event loop.
 
     Args:
@@ -85,7 +85,7 @@ def check(step: Callable[..., object], app: object = None, **settings: object) -
     return run_without_loop(run)
 
 
-async def acheck(step: Callable[..., object], app: object = None, **settings: object) -> Verdict:
+async def acheck(step: Callable[..., object], /, app: object = None, **settings: object) -> Verdict:
     """The same as `check`, on the running event loop."""
     drive = Drive(app)
     arguments = (Memleak(drive, RealClock()),) if inspect.signature(step).parameters else ()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pytest_memleak.settings import DEFAULTS, Settings, SettingsError, make_settings, validate
+if TYPE_CHECKING:
+    from pytest_memleak.settings import Settings
+
+# This module is imported by every pytest run, so settings come when checking is on, and the values are
+# named tuples: a dataclass costs a millisecond to make.
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
+class _Option(NamedTuple):
     """One setting that has a flag and an ini value of the same form."""
 
     setting: str
@@ -29,12 +32,15 @@ class _Option:
 
 
 _OPTIONS = (
-    _Option("profile", "NAME", "iterations of the first and the last look: standard 240/1440, quick 120/300, soak 480/1440, full 1440/1440"),
+    _Option(
+        "profile", "NAME",
+        "first and last look at the growth: standard 240/1440 iterations, quick 120/300, soak 480/1440, full 1440/1440",
+    ),
     _Option("max_growth", "RATE", "growth budget, like 500MB/24h (default) or 64B/request"),
     _Option("duration", "TIME", "simulated time of a complete run (default 24h)"),
     _Option("step", "TIME", "simulated time of one iteration (default 1min)"),
     _Option("traffic", "RATE", "requests that production serves, like 50/s: scales growth per request to a day"),
-    _Option("memory_limit", "SIZE", "memory of the container, for the forecast (default: the cgroup's limit, else 2GiB)"),
+    _Option("memory_limit", "SIZE", "memory of the container for the forecast (default: the cgroup's, else 2GiB)"),
     _Option("max_memory", "SIZE", "fail as soon as RSS passes this size"),
     _Option("inconclusive", "warn|fail", "what an inconclusive verdict does (default warn)"),
 )  # fmt: skip
@@ -46,8 +52,7 @@ MARKER = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """What the command line and the configuration ask for.
 
     Args:
@@ -96,6 +101,8 @@ def read_options(config: pytest.Config) -> Options | None:
                 flag = name.replace("memleak_", "--memcheck-").replace("_", "-")
                 raise pytest.UsageError(f"{flag} has no effect without --memcheck; add --memcheck or remove it")
         return None
+    from pytest_memleak.settings import SettingsError, make_settings
+
     for option in _OPTIONS:
         _validate(option.setting, flags[option.ini], option.flag)
         _validate(option.setting, ini[option.ini], option.ini)
@@ -121,6 +128,8 @@ def _read_ini(config: pytest.Config, name: str) -> str | None:
 
 
 def _validate(setting: str, value: object, where: str) -> None:
+    from pytest_memleak.settings import SettingsError, validate
+
     try:
         validate({setting: value})
     except SettingsError as error:
@@ -133,6 +142,8 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
     Raises:
         SettingsError: for a marker argument that is unknown or cannot be used.
     """
+    from pytest_memleak.settings import DEFAULTS, SettingsError, make_settings, validate
+
     given: dict[str, object] = {}
     for marker in reversed(list(item.iter_markers("memleak"))):
         if marker.args:
@@ -142,7 +153,4 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
             )
         given.update(marker.kwargs)
     validate(given)
-    if ("duration" in given or "step" in given) is False and "profile" in given:
-        # The test names its own profile: it is not stretched by a duration given for the others.
-        return make_settings({**options.values, "duration": None, "step": options.values.get("step"), **given})
     return make_settings({**options.values, **given})

@@ -14,15 +14,15 @@ import pytest
 
 from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
 from pytest_memleak.options import MARKER, add_options, read_options
-from pytest_memleak.settings import SettingsError
 
 if TYPE_CHECKING:
+    from pytest_memleak.checked import CheckedTest
     from pytest_memleak.options import Options
 
 __all__ = ["memleak", "memleak_app", "memleak_client"]
 
-ACTIVE = pytest.StashKey["Checking"]()
-CHECKED = pytest.StashKey["CheckedTest"]()
+ACTIVE: pytest.StashKey[Checking] = pytest.StashKey()
+CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,6 +102,7 @@ class Checking:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         from pytest_memleak.checked import make_checked
+        from pytest_memleak.settings import SettingsError
 
         try:
             checked = make_checked(item, self.options, self.gathered.add)

@@ -21,7 +21,7 @@ from pytest_memleak.settings import Settings
 from pytest_memleak.verdict import Verdict
 
 WARM_UP = 10
-"""Iterations before the heap is frozen: imports, pools and first-use caches are there by then."""
+"""Iterations before the heap is frozen again: imports, pools and first-use caches are there by then."""
 
 Body = Callable[[], Awaitable[object]]
 
@@ -96,6 +96,7 @@ class LeakRun:
         """Repeat the body until a look decides or the memory guard stops the run."""
         look_at = frozenset(looks(self.settings.first_look, self.settings.last_look))
         standing = Standing()
+        self._heap.freeze()
         began = time.perf_counter()
         for done in range(1, self.settings.last_look + 1):
             for watcher in self._watchers:
