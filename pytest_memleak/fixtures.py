@@ -48,8 +48,7 @@ def memleak_client(request: pytest.FixtureRequest, memleak_app: object) -> httpx
 def memleak(request: pytest.FixtureRequest, memleak_app: object) -> Memleak:
     """The run: iteration, clock.now, clock.advance(s), client, app, send(mix, count=, concurrency=)."""
     from pytest_memleak.api import Memleak
-    from pytest_memleak.drive.iterate import RealClock
 
     drive: Drive = request.node.stash[DRIVE]
     drive.app_source = memleak_app
-    return Memleak(drive, RealClock())
+    return Memleak(drive)

@@ -95,9 +95,7 @@ class SimulatedClock:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, SimulatedLoop):
             name = f"{type(loop).__module__}.{type(loop).__qualname__}".replace("uvloop.loop.", "uvloop.")
-            whose = (
-                ", whose timers are C code" if "uvloop" in name else ", whose timers follow the real clock"
-            )
+            whose = ", whose timers are C code" if "uvloop" in name else ", whose timers follow the real clock"
             raise SimulatedTimeError(errors.WRONG_LOOP.format(loop=name, whose=whose))
         self._enter(loop)
         return self
@@ -185,9 +183,7 @@ class SimulatedClock:
         if self._advance is not None:
             first = self._advance[1]
             target_s = self.pace.target_ns / 1e9
-            raise SimulatedTimeError(
-                errors.ADVANCED_TWICE.format(second=caller, first=first, target_s=target_s)
-            )
+            raise SimulatedTimeError(errors.ADVANCED_TWICE.format(second=caller, first=first, target_s=target_s))
         self.pace.begin(self._hands.now_ns, target_ns)
         arrived = asyncio.Future[None](loop=loop)
         self._advance = arrived, caller
@@ -344,9 +340,7 @@ class SimulatedClock:
             raise SimulatedTimeError(errors.WRONG_RUNNING_LOOP.format(name=name))
         current = threading.current_thread()
         if current is not self._owner:
-            raise SimulatedTimeError(
-                errors.WRONG_THREAD.format(name=name, thread=current.name, owner=self._owner.name)
-            )
+            raise SimulatedTimeError(errors.WRONG_THREAD.format(name=name, thread=current.name, owner=self._owner.name))
         self._hands.check()
         return self._loop
 

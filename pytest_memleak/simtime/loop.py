@@ -109,9 +109,7 @@ class SimulatedSelector(selectors.BaseSelector):
             if events:
                 return events
 
-    def _wait_for_real(
-        self, clock: SimulatedClock, timeout: float | None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def _wait_for_real(self, clock: SimulatedClock, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         started_s = shim.real_monotonic()
         events = self._real.select(_LONGEST_LOOK_S if timeout is None else min(timeout, _LONGEST_LOOK_S))
         clock.flow(shim.real_monotonic() - started_s)

@@ -15,9 +15,7 @@ from .inflight import InFlight
 from .work import Job, NewThread, ThreadWork, Work
 
 # Threads started by these run jobs that are seen on their own, or wait for something real.
-_NOT_THE_APP = frozenset(
-    {"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"}
-)
+_NOT_THE_APP = frozenset({"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"})
 
 
 class ThreadWatch:
@@ -94,9 +92,7 @@ class ThreadWatch:
         return watching
 
     def _watch_submit(self, submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
-        def watching(
-            pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
-        ) -> Future[Any]:
+        def watching(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
             if not self._active:
                 return submit(pool, fn, *args, **kwargs)
             job = Job(fn, args)

@@ -130,9 +130,7 @@ class ThreadWork(Work):
 
     def describe(self) -> str:
         code = self._code
-        return f"thread {self._thread.name!r}" + (
-            f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-        )
+        return f"thread {self._thread.name!r}" + (f" ({code.co_filename}:{code.co_firstlineno})" if code else "")
 
     @property
     def _code(self) -> CodeType | None:
