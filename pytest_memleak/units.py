@@ -54,7 +54,9 @@ class Budget:
         if self.per == "request":
             return self.size_bytes * requests_per_iteration
         assert self.per_s is not None
-        stands_for_s = requests_per_iteration / traffic_per_s if traffic_per_s else step_s
+        stands_for_s = step_s
+        if traffic_per_s and requests_per_iteration:  # without requests there is nothing to scale by
+            stands_for_s = requests_per_iteration / traffic_per_s
         return self.size_bytes * stands_for_s / self.per_s
 
 
