@@ -16,7 +16,7 @@ TURN_OFF = (
 )
 
 WRONG_LOOP = (
-    "simulated time needs its own event loop; this test runs on {loop}{whose}. "
+    "simulated time needs its own event loop; this test runs on {loop}, whose {whose}. "
     "Use pytest_memleak.simtime.SimulatedLoop as the loop factory of this test, or " + TURN_OFF + "."
 )
 NO_LOOP_RUNS = (
@@ -39,7 +39,7 @@ ADVANCED_TWICE = (
     "advance was called by {second} while {first} is still advancing to {target_s:g} simulated s. "
     "Only one task may move the clock: await the first call before the next."
 )
-BACKWARDS = "simulated time cannot go back: {name}({seconds:g}) is negative. Pass 0 or more seconds."
+NOT_FORWARD = "simulated time only goes forward: {name}({seconds:g}) does not. Pass 0 or more seconds."
 FREEZEGUN = (
     "freezegun is active{when}: it replaces the clocks that simulated time moves. "
     "Leave freeze_time() before the memory check, or " + TURN_OFF + "."
