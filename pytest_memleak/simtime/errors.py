@@ -14,7 +14,7 @@ class SimulatedTimeWarning(UserWarning):
 TURN_OFF = "turn simulated time off (@pytest.mark.memleak(simulate_time=False) or --memcheck-no-simulated-time)"
 
 WRONG_LOOP = (
-    "simulated time needs its own event loop; this test runs on {loop}{whose}. "
+    "simulated time needs its own event loop; this test runs on {loop}, whose {whose}. "
     "Use pytest_memleak.simtime.SimulatedLoop as the loop factory of this test, or " + TURN_OFF + "."
 )
 NO_LOOP_RUNS = "SimulatedClock was entered with `async with` where no asyncio loop runs. Use `with SimulatedClock()`."
@@ -37,7 +37,7 @@ ADVANCED_TWICE = (
     "advance was called by {second} while {first} is still advancing to {target_s:g} simulated s. "
     "Only one task may move the clock: await the first call before the next."
 )
-BACKWARDS = "simulated time cannot go back: {name}({seconds:g}) is negative. Pass 0 or more seconds."
+NOT_FORWARD = "simulated time only goes forward: {name}({seconds:g}) does not. Pass 0 or more seconds."
 FREEZEGUN = (
     "freezegun is active{when}: it replaces the clocks that simulated time moves. "
     "Leave freeze_time() before the memory check, or " + TURN_OFF + "."

@@ -76,10 +76,6 @@ class Hands:
                 self.now_ns = ns
                 self._show(ns)
 
-    def move_by(self, seconds: float) -> None:
-        """Let `seconds` pass on every clock."""
-        self.move_to(self.now_ns + round(seconds * 1e9))
-
     def check(self) -> None:
         """Make sure nobody else moves the wall clock.
 
