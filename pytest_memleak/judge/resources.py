@@ -87,13 +87,14 @@ class _Judge:
         """Every kind of resource, and each group of clients made since the run began."""
         for series in self._readings.series:
             if series.kind != "client" and series.counts:
+                rate = self._series_rise(series)
                 yield ResourceCount(
                     kind=series.kind,
                     name=_PLURAL[series.kind],
                     count_start=series.counts[min(self._first, len(series.counts) - 1)],
                     count_end=series.count_settled,
-                    per_iteration=self._series_rise(series) or 0.0,
-                    sites=self._sites(added for added in _added(series)),
+                    per_iteration=rate or 0.0,
+                    sites=() if rate is None else self._sites(_added(series)),
                 )
         reached = self._readings.open_after_shutdown is not None
         for group in self._before:
@@ -289,12 +290,23 @@ def _finding(
 
 
 def _added(series: ResourceSeries) -> list[ResourceGroup]:
-    """What there is more of at the end than at the start, the most first."""
-    before = Counter({(group.name, group.site): group.count for group in series.groups_start})
+    """What there is more of at the end than at the start, the most first.
+
+    A task that only moved on to another line is no addition: its name must have become more too.
+    """
+    names_before = Counter[str]()
+    before = Counter[tuple[str, Site | None]]()
+    for group in series.groups_start:
+        names_before[group.name] += group.count
+        before[group.name, group.site] += group.count
+    names_end = Counter[str]()
+    for group in series.groups_end:
+        names_end[group.name] += group.count
     added = [
         ResourceGroup(name=group.name, site=group.site, count=more)
         for group in series.groups_end
         if (more := group.count - before[group.name, group.site]) > 0
+        and names_end[group.name] > names_before[group.name]
     ]
     return sorted(added, key=lambda group: -group.count)
 
