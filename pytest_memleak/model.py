@@ -77,3 +77,95 @@ class Finding:
     path: str | None = None
     line: int | None = None
     fails: bool = False
+
+
+# --- Clients and other resources: what sense read, for judge.resources ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGroup:
+    """The clients of one class, made at one line, that were open at one reading.
+
+    Args:
+        name: ``library.Class``, e.g. ``httpx.AsyncClient``.
+        type_name: the class as it was made, with its module; a subclass differs from `name`.
+        site: the line that made them; None when no frame outside the library was on the stack.
+        owner: the tracked library that made them for itself, e.g. ``sqlalchemy``.
+        before_run: whether they were there when the run began.
+        births: the iteration each was made in, ascending; the lifespan's startup counts as the
+            first one, 0, and what was there before the run as -1.
+    """
+
+    name: str
+    type_name: str
+    site: Site | None
+    owner: str | None
+    before_run: bool
+    births: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedGroup:
+    """The clients of one class, made at one line, that were collected while still open."""
+
+    name: str
+    type_name: str
+    site: Site | None
+    owner: str | None
+    closes_on_collect: bool
+    count: int
+    first_iteration: int
+    last_iteration: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceGroup:
+    """Resources of one kind that look the same, e.g. sockets to one peer, tasks at one line."""
+
+    name: str
+    count: int
+    site: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSeries:
+    """One kind of resource, counted after every iteration.
+
+    Args:
+        kind: as in `ResourceCount`.
+        counts: one entry per iteration that ran.
+        count_settled: after the last iteration, when what was closing had closed.
+        groups_start, groups_end: what they were when the run began and after settling.
+    """
+
+    kind: str
+    counts: Sequence[int]
+    count_settled: int
+    groups_start: tuple[ResourceGroup, ...] = ()
+    groups_end: tuple[ResourceGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningGroup:
+    """Equal ResourceWarnings: `message` has its addresses and numbers replaced."""
+
+    message: str
+    site: Site | None
+    count: int
+    first_iteration: int
+    last_iteration: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReadings:
+    """Everything one run saw of clients and other resources.
+
+    `open_before_shutdown` and `open_after_shutdown` are None when that point was never reached.
+    """
+
+    iterations: int
+    series: tuple[ResourceSeries, ...] = ()
+    open_before_shutdown: tuple[ClientGroup, ...] | None = None
+    open_after_shutdown: tuple[ClientGroup, ...] | None = None
+    dropped: tuple[DroppedGroup, ...] = ()
+    warnings: tuple[WarningGroup, ...] = ()
