@@ -113,14 +113,15 @@ def _names_bound_by_the_app() -> dict[tuple[str, str], int]:
 def collections_of(objects: list[Any]) -> Iterator[tuple[Any, int]]:
     """Every collection among `objects` and their direct referents, once, with its length.
 
-    The dict inside an ``lru_cache`` is left out: the cache itself is counted.
+    The dict inside an ``lru_cache`` and the list inside a ``SimpleQueue`` are left out: the cache and
+    the queue themselves are counted.
     """
     functions: dict[int, Callable[[Any], int] | None] = {}
     seen: set[int] = set()
     inner: set[int] = set()
     for item in objects:
-        if type(item) is LRU_CACHE:
-            inner.update(id(part) for part in gc.get_referents(item) if type(part) is dict)
+        if type(item) is LRU_CACHE or type(item) is queue.SimpleQueue:
+            inner.update(id(part) for part in gc.get_referents(item) if type(part) in (dict, list))
     referents = gc.get_referents
     for item in objects:
         for candidate in (item, *referents(item)):

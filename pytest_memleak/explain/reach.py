@@ -63,8 +63,8 @@ def trails(targets: Mapping[int, object]) -> dict[int, Trail]:
 
 
 def _module_roots() -> list[object]:
-    """The namespaces of all modules: the app's, the dependencies', Python's; then the event loop."""
-    rank = {"app": 0, "dependency": 1, "python": 2}
+    """The namespaces of all modules: the app's, Python's, the dependencies'; then the event loop."""
+    rank = {"app": 0, "python": 1, "dependency": 2}  # dependencies refer to Python's, seldom the reverse
     ranked = [
         (rank.get(module_kind(namespace), 3), name, namespace)
         for name, namespace in namespaces()

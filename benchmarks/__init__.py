@@ -1,0 +1,1 @@
+"""Honest side-by-side measurements; each prints a table. Never part of the test run."""
