@@ -169,3 +169,61 @@ class ResourceReadings:
     open_after_shutdown: tuple[ClientGroup, ...] | None = None
     dropped: tuple[DroppedGroup, ...] = ()
     warnings: tuple[WarningGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthFacts:
+    """What the run measured, handed to the explanation. None: not measured on this platform.
+
+    Args:
+        iterations: how many iterations the totals below span.
+        rss_bytes_per_iteration: growth rate of RSS.
+        live_bytes_per_iteration: growth rate of live bytes (allocator plus Python objects).
+        rss_growth_bytes: how much RSS grew in all.
+        vms_growth_bytes: how much the address space grew in all.
+        trimmed_bytes: how much RSS one trim of the heap gave back after the run.
+        threads_per_iteration: growth in threads.
+        clients_per_iteration: growth in unclosed clients.
+        requests_per_iteration: requests one iteration sends; 0 without an app.
+        linear_to_the_end: whether the last third still grew like the one before it.
+    """
+
+    iterations: int
+    rss_bytes_per_iteration: float
+    rss_growth_bytes: float
+    live_bytes_per_iteration: float | None = None
+    vms_growth_bytes: float | None = None
+    trimmed_bytes: float | None = None
+    threads_per_iteration: float = 0.0
+    clients_per_iteration: float = 0.0
+    requests_per_iteration: float = 0.0
+    linear_to_the_end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteGrowth:
+    """What one request to a route leaves behind."""
+
+    route: str
+    bytes_per_request: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Where a leak is: its kind, its line, its holder, and the evidence, the most telling first.
+
+    Args:
+        cause: one sentence saying what kind of growth it is.
+        top_line: the app's line that leads to the most growth, e.g. ``app/cache.py:12``.
+        top_holder: the growing collection as a path of code, e.g. ``app.cache.store``.
+        findings: allocation, holder, object_growth, … findings.
+        notes: hints, and what could not be found out and why.
+        routes: with mixed traffic, the growth of each route, the worst first.
+    """
+
+    cause: str | None = None
+    top_line: str | None = None
+    top_holder: str | None = None
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    routes: tuple[RouteGrowth, ...] = ()
