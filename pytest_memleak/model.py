@@ -5,6 +5,7 @@ Units are in the names: ``_bytes``, ``_s``, ``_mb_per_24h`` (MB = 10^6 bytes).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 

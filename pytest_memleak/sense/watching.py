@@ -122,6 +122,10 @@ class ResourceWatch:
     def close(self) -> ResourceReadings:
         """Put every patched class back and return what was seen; safe to call again."""
         self.clients.uninstall()
+        return self.readings()
+
+    def readings(self) -> ResourceReadings:
+        """What was seen so far."""
         return ResourceReadings(
             iterations=0 if self._sensor is None else self._sensor.taken,
             series=self._series,
