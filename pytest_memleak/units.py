@@ -149,5 +149,6 @@ def format_duration(seconds: float) -> str:
     """A duration for people: ``"45 s"``, ``"30 min"``, ``"5 h"``, ``"2.5 days"``."""
     for unit, scale, least in (("days", 86400, 48), ("h", 3600, 1), ("min", 60, 1)):
         if seconds >= (least * 3600 if unit == "days" else scale):
-            return f"{seconds / scale:.3g} {unit}"
+            value = seconds / scale
+            return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
     return f"{seconds:.3g} s"
