@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_memleak.drive.iterate import Drive, RealClock
+from pytest_memleak.drive.iterate import Clock, Drive
 from pytest_memleak.run import LeakRun
 from pytest_memleak.settings import make_settings
+from pytest_memleak.simtime import SimulatedLoop
 from pytest_memleak.verdict import Verdict
 
 if TYPE_CHECKING:
     import httpx
+
+    from pytest_memleak.drive.app import AppUnderTest
 
 _Result = TypeVar("_Result")
 
@@ -23,12 +26,18 @@ class Memleak:
 
     Args:
         drive: what it drives.
-        clock: the clock of the run.
     """
 
-    def __init__(self, drive: Drive, clock: RealClock) -> None:
+    def __init__(self, drive: Drive) -> None:
         self._drive = drive
-        self.clock = clock
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the run: `now` in simulated seconds, and `await advance(seconds)`.
+
+        In a plain test function, where nothing can be awaited, call `advance_sync(seconds)`.
+        """
+        return self._drive.clock
 
     @property
     def iteration(self) -> int:
@@ -36,9 +45,9 @@ class Memleak:
         return self._drive.iteration
 
     @property
-    def app(self) -> Callable[..., Awaitable[None]]:
-        """The ASGI app of the fixture `memleak_app`."""
-        return self._drive.app.app
+    def app(self) -> AppUnderTest:
+        """The ASGI app of the fixture `memleak_app`, with its attributes; what reaches it is counted."""
+        return self._drive.app
 
     @property
     def client(self) -> httpx.AsyncClient:
@@ -64,7 +73,7 @@ class Memleak:
         return await self._drive.send(mix, count=count, concurrency=concurrency)
 
 
-def check(step: Callable[..., object], app: object = None, **settings: object) -> Verdict:
+def check(step: Callable[..., object], /, app: object = None, **settings: object) -> Verdict:
     """Check `step` for memory growth, without pytest and outside of any event loop.
 
     Args:
@@ -80,15 +89,20 @@ def check(step: Callable[..., object], app: object = None, **settings: object) -
         Exception: whatever `step` raises.
     """
     run = acheck(step, app, **settings)
-    if inspect.iscoroutinefunction(step) or app is not None:
-        return asyncio.run(run)
-    return run_without_loop(run)
+    if not inspect.iscoroutinefunction(step) and app is None:
+        return run_without_loop(run)
+    with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+        return runner.run(run)
 
 
-async def acheck(step: Callable[..., object], app: object = None, **settings: object) -> Verdict:
-    """The same as `check`, on the running event loop."""
+async def acheck(step: Callable[..., object], /, app: object = None, **settings: object) -> Verdict:
+    """The same as `check`, on the running event loop.
+
+    For simulated time that must be a `pytest_memleak.simtime.SimulatedLoop`; on another loop pass
+    ``simulate_time=False``.
+    """
     drive = Drive(app)
-    arguments = (Memleak(drive, RealClock()),) if inspect.signature(step).parameters else ()
+    arguments = (Memleak(drive),) if inspect.signature(step).parameters else ()
     if app is not None:
         _ = drive.app  # a wrong app is said before the first iteration
 

@@ -60,6 +60,16 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     return None
 
 
+def wants_simulated_loop(item: pytest.Item, options: Options) -> bool:
+    """Whether this test is to run on the simulated loop."""
+    if not (options.check_all or item.get_closest_marker("memleak")):
+        return False
+    try:
+        return item_settings(item, options).simulate_time
+    except SettingsError:  # said in the test's setup
+        return False
+
+
 class CheckedTest:
     """A test that is checked for leaks.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pytest_memleak.api import Memleak
     from pytest_memleak.drive.iterate import Drive
 
-DRIVE = pytest.StashKey["Drive"]()
+DRIVE: pytest.StashKey[Drive] = pytest.StashKey()
 """What the test drives; made in setup for a test that uses these fixtures or is checked."""
 
 
@@ -48,8 +48,7 @@ def memleak_client(request: pytest.FixtureRequest, memleak_app: object) -> httpx
 def memleak(request: pytest.FixtureRequest, memleak_app: object) -> Memleak:
     """The run: iteration, clock.now, clock.advance(s), client, app, send(mix, count=, concurrency=)."""
     from pytest_memleak.api import Memleak
-    from pytest_memleak.drive.iterate import RealClock
 
-    drive = request.node.stash[DRIVE]
+    drive: Drive = request.node.stash[DRIVE]
     drive.app_source = memleak_app
-    return Memleak(drive, RealClock())
+    return Memleak(drive)

@@ -3,51 +3,76 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from pytest_memleak.settings import DEFAULTS, Settings, SettingsError, make_settings, validate
+if TYPE_CHECKING:
+    from pytest_memleak.settings import Settings
+
+# This module is imported by every pytest run, so settings come when checking is on, and the values are
+# named tuples: a dataclass costs a millisecond to make.
 
 
-@dataclass(frozen=True, slots=True)
-class _Option:
-    """One setting that has a flag and an ini value of the same form."""
+class _Option(NamedTuple):
+    """One setting that has an ini value and a flag: the flag takes a text, or sets the setting to `sets`."""
 
     setting: str
-    metavar: str
     help: str
+    metavar: str = ""
+    sets: bool | None = None
+    flag_name: str = ""
 
     @property
     def flag(self) -> str:
-        return f"--memcheck-{self.setting.replace('_', '-')}"
+        return f"--memcheck-{self.flag_name or self.setting.replace('_', '-')}"
 
     @property
     def ini(self) -> str:
         return f"memleak_{self.setting}"
 
+    def declare(self, parser: pytest.Parser, group: pytest.OptionGroup) -> None:
+        """Add the flag and the ini value; unset is None for both, which differs from False."""
+        if self.sets is None:
+            group.addoption(self.flag, dest=self.ini, default=None, metavar=self.metavar, help=self.help)
+            parser.addini(self.ini, self.help, type="string", default=None)
+        else:
+            action = "store_true" if self.sets else "store_false"
+            group.addoption(self.flag, dest=self.ini, default=None, action=action, help=self.help)
+            parser.addini(self.ini, self.help, type="bool", default=None)
+
 
 _OPTIONS = (
-    _Option("profile", "NAME", "iterations of the first and the last look: standard 240/1440, quick 120/300, soak 480/1440, full 1440/1440"),
-    _Option("max_growth", "RATE", "growth budget, like 500MB/24h (default) or 64B/request"),
-    _Option("duration", "TIME", "simulated time of a complete run (default 24h)"),
-    _Option("step", "TIME", "simulated time of one iteration (default 1min)"),
-    _Option("traffic", "RATE", "requests that production serves, like 50/s: scales growth per request to a day"),
-    _Option("memory_limit", "SIZE", "memory of the container, for the forecast (default: the cgroup's limit, else 2GiB)"),
-    _Option("max_memory", "SIZE", "fail as soon as RSS passes this size"),
-    _Option("inconclusive", "warn|fail", "what an inconclusive verdict does (default warn)"),
-)  # fmt: skip
+    _Option(
+        "profile",
+        "first and last look at the growth: standard 240/1440 iterations, quick 120/300, soak 480/1440, full 1440/1440",
+        "NAME",
+    ),
+    _Option("max_growth", "growth budget, like 500MB/24h (default) or 64B/request", "RATE"),
+    _Option("duration", "simulated time of a complete run (default 24h)", "TIME"),
+    _Option("step", "simulated time of one iteration (default 1min)", "TIME"),
+    _Option("traffic", "requests that production serves, like 50/s: scales growth per request to a day", "RATE"),
+    _Option("memory_limit", "memory of the container for the forecast (default: the cgroup's, else 2GiB)", "SIZE"),
+    _Option("max_memory", "fail as soon as RSS passes this size", "SIZE"),
+    _Option("inconclusive", "what an inconclusive verdict does (default warn)", "warn|fail"),
+    _Option("resolution", "coalesce the timers of fast tickers to this simulated time, like 1s (default 0)", "TIME"),
+    _Option(
+        "simulate_time",
+        "leave the app's clocks and the event loop as they are",
+        sets=False,
+        flag_name="no-simulated-time",
+    ),
+)
 
 MARKER = (
-    "memleak(*, profile=None, max_growth='500MB/24h', duration='24h', step='1min', traffic=None, memory_limit=None, "
-    "max_memory=None, inconclusive='warn', allow_errors=False): check the test for memory leaks under --memcheck; "
-    "its body is one iteration (one simulated minute) and is repeated."
+    "memleak(*, profile='standard', max_growth='500MB/24h', duration='24h', step='1min', traffic=None, "
+    "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, allow_errors=False): "
+    "check the test for memory leaks under --memcheck; its body is one iteration (a simulated minute) and is repeated."
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """What the command line and the configuration ask for.
 
     Args:
@@ -72,8 +97,7 @@ def add_options(parser: pytest.Parser) -> None:
         help="check every test as if it were marked; implies --memcheck",
     )
     for option in _OPTIONS:
-        group.addoption(option.flag, dest=option.ini, default=None, metavar=option.metavar, help=option.help)
-        parser.addini(option.ini, option.help, type="string", default=None)
+        option.declare(parser, group)
     help_report = "path of the text report (default: leak_report.txt in the root directory)"
     group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
     parser.addini("memleak_report", help_report, type="string", default=None)
@@ -91,11 +115,15 @@ def read_options(config: pytest.Config) -> Options | None:
     flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report")}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
+        flag_names = {**{o.ini: o.flag for o in _OPTIONS}, "memleak_report": "--memcheck-report"}
         for name, value in flags.items():
             if value is not None:
-                flag = name.replace("memleak_", "--memcheck-").replace("_", "-")
-                raise pytest.UsageError(f"{flag} has no effect without --memcheck; add --memcheck or remove it")
+                raise pytest.UsageError(
+                    f"{flag_names[name]} has no effect without --memcheck; add --memcheck or remove it"
+                )
         return None
+    from pytest_memleak.settings import SettingsError, make_settings
+
     for option in _OPTIONS:
         _validate(option.setting, flags[option.ini], option.flag)
         _validate(option.setting, ini[option.ini], option.ini)
@@ -111,16 +139,18 @@ def read_options(config: pytest.Config) -> Options | None:
     return Options(check_all=check_all, values=values, report_path=report)
 
 
-def _read_ini(config: pytest.Config, name: str) -> str | None:
+def _read_ini(config: pytest.Config, name: str) -> Any:
     try:
         value = config.getini(name)
     except (TypeError, ValueError) as error:
         # Native TOML has types: memleak_step = 60 is a number where a text is declared.
-        raise pytest.UsageError(f"the configuration value {name} must be a text in quotes ({error})") from None
-    return value or None
+        raise pytest.UsageError(f"the configuration value {name} is of the wrong type: {error}") from None
+    return None if value == "" else value
 
 
 def _validate(setting: str, value: object, where: str) -> None:
+    from pytest_memleak.settings import SettingsError, validate
+
     try:
         validate({setting: value})
     except SettingsError as error:
@@ -133,6 +163,8 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
     Raises:
         SettingsError: for a marker argument that is unknown or cannot be used.
     """
+    from pytest_memleak.settings import DEFAULTS, SettingsError, make_settings, validate
+
     given: dict[str, object] = {}
     for marker in reversed(list(item.iter_markers("memleak"))):
         if marker.args:
@@ -142,7 +174,4 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
             )
         given.update(marker.kwargs)
     validate(given)
-    if ("duration" in given or "step" in given) is False and "profile" in given:
-        # The test names its own profile: it is not stretched by a duration given for the others.
-        return make_settings({**options.values, "duration": None, "step": options.values.get("step"), **given})
     return make_settings({**options.values, **given})

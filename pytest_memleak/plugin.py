@@ -7,32 +7,50 @@ needs (httpx, psutil, tabulate, …) is imported when a check really runs.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
 from pytest_memleak.options import MARKER, add_options, read_options
-from pytest_memleak.settings import SettingsError
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from pytest_memleak.checked import CheckedTest
     from pytest_memleak.options import Options
 
 __all__ = ["memleak", "memleak_app", "memleak_client"]
 
-ACTIVE = pytest.StashKey["Checking"]()
-CHECKED = pytest.StashKey["CheckedTest"]()
+ACTIVE: pytest.StashKey[Checking] = pytest.StashKey()
+CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    # Before conftest files and the app capture the functions of the time module.
+    given = early_config.known_args_namespace
+    if getattr(given, "memcheck", None) or getattr(given, "memcheck_all", None):
+        _simulate_time(early_config)
+
+
+def _simulate_time(config: pytest.Config) -> None:
+    from pytest_memleak import simtime
+
+    simtime.install()
+    config.add_cleanup(simtime.uninstall)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     options = read_options(config)
     if options is not None:
+        _simulate_time(config)
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
 
@@ -99,9 +117,24 @@ class Checking:
     def pytest_report_header(self) -> str:
         return self.gathered.header()
 
+    # Two implementations: where one exists and none answers, every async test errors at collection.
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_asyncio_loop_factories(self, item: pytest.Item) -> dict[str, Callable[[], AbstractEventLoop]] | None:
+        from pytest_memleak.checked import wants_simulated_loop
+        from pytest_memleak.simtime import SimulatedLoop
+
+        return {"simulated": SimulatedLoop} if wants_simulated_loop(item, self.options) else None
+
+    @pytest.hookimpl(trylast=True, optionalhook=True, specname="pytest_asyncio_loop_factories")
+    def pytest_stock_loop_factory(self) -> dict[str, Callable[[], AbstractEventLoop]]:
+        from asyncio import new_event_loop
+
+        return {"asyncio": new_event_loop}
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         from pytest_memleak.checked import make_checked
+        from pytest_memleak.settings import SettingsError
 
         try:
             checked = make_checked(item, self.options, self.gathered.add)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 from pytest_memleak.settings import Settings
+from pytest_memleak.simtime import real_perf_counter
 from pytest_memleak.units import format_bytes
 
 _EVERY_S = 0.2
@@ -35,7 +35,7 @@ class ProgressLine:
 
     def after_iteration(self, done: int, bytes_per_iteration: float) -> None:
         """Redraw, at most five times a second."""
-        now = time.perf_counter()
+        now = real_perf_counter()
         if now < self._next:
             return
         self._next = now + _EVERY_S

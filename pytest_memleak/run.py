@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from pytest_memleak.drive.app import DriveError
-from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.drive.iterate import Drive, RealClock
 from pytest_memleak.judge.decision import Standing, looks
 from pytest_memleak.judge.limits import MemoryGuard
 from pytest_memleak.judge.live import USUAL_BLOCK, Calibration
 from pytest_memleak.judge.memory import MemoryLook, Readings, Trim, look_at_memory
 from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
+from pytest_memleak.pacing import advance_to, entered_clock
 from pytest_memleak.sense.collector import FrozenHeap
 from pytest_memleak.sense.memory import MemorySensor, available_bytes, memory_limit_bytes, small_blocks
 from pytest_memleak.settings import Settings
+from pytest_memleak.simtime import SimulatedTimeError, real_perf_counter
 from pytest_memleak.verdict import Verdict
 
 WARM_UP = 10
-"""Iterations before the heap is frozen: imports, pools and first-use caches are there by then."""
+"""Iterations before the heap is frozen again: imports, pools and first-use caches are there by then."""
 
 Body = Callable[[], Awaitable[object]]
 
@@ -72,14 +73,13 @@ class LeakRun:
         Raises:
             Exception: whatever the body raises, after the verdict ``error`` was kept.
         """
-        began = time.perf_counter()
-        with MemorySensor(self.settings.last_look, time.perf_counter) as sensor:
+        began = real_perf_counter()
+        with MemorySensor(self.settings.last_look, real_perf_counter) as sensor:
             try:
-                await self.drive.start()
-                decided = await self._iterate(body, sensor)
-                await self.drive.stop()
+                async with entered_clock(self.settings) as self.drive.clock:
+                    decided = await self._drive(body, sensor)
                 self.verdict = conclude(self._measured(sensor, began), decided)
-            except (DriveError, NothingMeasured) as error:
+            except (DriveError, NothingMeasured, SimulatedTimeError) as error:
                 self.verdict = failed(self._measured(sensor, began), str(error))
             except BaseException as error:
                 error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
@@ -87,27 +87,39 @@ class LeakRun:
                 self.verdict = failed(self._measured(sensor, began), what)
                 raise
             finally:
-                self._heap.restore()
-                with contextlib.suppress(DriveError):  # what went wrong first is what is reported
-                    await self.drive.stop()
+                self.drive.clock = RealClock()
         return self.verdict
+
+    async def _drive(self, body: Body, sensor: MemorySensor) -> MemoryLook | EarlyStop:
+        """Start the app, iterate, stop the app; whatever happens, what was touched is given back."""
+        try:
+            await self.drive.start()
+            decided = await self._iterate(body, sensor)
+            await self.drive.stop()
+            return decided
+        finally:
+            self._heap.restore()
+            with contextlib.suppress(DriveError):  # what went wrong first is what is reported
+                await self.drive.stop()
 
     async def _iterate(self, body: Body, sensor: MemorySensor) -> MemoryLook | EarlyStop:
         """Repeat the body until a look decides or the memory guard stops the run."""
         look_at = frozenset(looks(self.settings.first_look, self.settings.last_look))
         standing = Standing()
-        began = time.perf_counter()
+        self._heap.freeze()
+        began = real_perf_counter()
         for done in range(1, self.settings.last_look + 1):
             for watcher in self._watchers:
                 watcher.before_iteration()
             await body()
             self.drive.iteration = done
+            await advance_to(self.drive.clock, done * self.settings.step_s)
             if done == WARM_UP:
                 self._heap.freeze()
             self._heap.collect()
             rss = sensor.sample()
             self._requests[done - 1] = self.drive.requests
-            self._real_s = time.perf_counter() - began
+            self._real_s = real_perf_counter() - began
             if stop := self._guard_memory(rss):
                 return stop
             if done == WARM_UP or done in look_at:
@@ -206,5 +218,5 @@ class LeakRun:
             rss_peak_bytes=sensor.peak_bytes() or None,
             memory_limit_bytes=self.settings.memory_limit_bytes or memory_limit_bytes(),
             real_s=self._real_s,
-            total_s=time.perf_counter() - began,
+            total_s=real_perf_counter() - began,
         )

@@ -28,6 +28,8 @@ DEFAULTS: Mapping[str, object] = {
     "memory_limit": None,
     "max_memory": None,
     "inconclusive": "warn",
+    "simulate_time": True,
+    "resolution": 0,
     "allow_errors": False,
 }
 
@@ -50,6 +52,8 @@ class Settings:
         memory_limit_bytes: for the forecast; None means the cgroup's limit, else 2 GiB.
         max_memory_bytes: RSS that stops the run, or None.
         inconclusive: whether an inconclusive verdict only warns or fails.
+        simulate_time: whether every clock the app can read advances with the iterations.
+        resolution_s: simulated seconds; timers fire at multiples of it. 0 fires them exactly.
         allow_errors: keep the verdict although more than half the requests failed.
     """
 
@@ -62,6 +66,8 @@ class Settings:
     memory_limit_bytes: int | None
     max_memory_bytes: int | None
     inconclusive: Literal["warn", "fail"]
+    simulate_time: bool
+    resolution_s: float
     allow_errors: bool
 
     @property
@@ -96,6 +102,8 @@ class Settings:
             "memory_limit_bytes": self.memory_limit_bytes,
             "max_memory_bytes": self.max_memory_bytes,
             "inconclusive": self.inconclusive,
+            "simulate_time": self.simulate_time,
+            "resolution_s": self.resolution_s,
             "allow_errors": self.allow_errors,
         }
 
@@ -159,6 +167,8 @@ def make_settings(values: Mapping[str, object]) -> Settings:
         memory_limit_bytes=resolved.get("memory_limit"),
         max_memory_bytes=resolved.get("max_memory"),
         inconclusive=resolved["inconclusive"],
+        simulate_time=resolved["simulate_time"],
+        resolution_s=resolved["resolution"],
         allow_errors=resolved["allow_errors"],
     )
 
@@ -181,6 +191,10 @@ def _boolean(value: object) -> bool:
     raise UnitError(f"{value!r} is not true or false")
 
 
+def _resolution(value: object) -> float:
+    return 0.0 if value in (0, "0", "0s") else parse_duration(value)
+
+
 _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "profile": _one_of(*PROFILES),
     "max_growth": parse_budget,
@@ -190,5 +204,7 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "memory_limit": parse_size,
     "max_memory": parse_size,
     "inconclusive": _one_of("warn", "fail"),
+    "simulate_time": _boolean,
+    "resolution": _resolution,
     "allow_errors": _boolean,
 }

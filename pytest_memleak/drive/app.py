@@ -86,6 +86,9 @@ def _import(text: str) -> object:
 class AppUnderTest:
     """An ASGI app with its lifespan, and counts of what reached it.
 
+    It is an ASGI app itself, with the attributes of the one inside, so that a test may hand it to a client
+    of its own and is counted all the same.
+
     Args:
         app: the ASGI app.
     """
@@ -99,9 +102,8 @@ class AppUnderTest:
         self._lifespan: _Lifespan | None = None
         self._starting: asyncio.Lock | None = None
 
-    @property
-    def is_started(self) -> bool:
-        return self._lifespan is not None
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
 
     async def start(self) -> None:
         """Run the lifespan's startup on the running loop; a second call returns at once.
@@ -132,7 +134,7 @@ class AppUnderTest:
         """The boundary: every request passes here, is counted, and finds the lifespan's state."""
         if self._lifespan is not None and self._lifespan.state:
             scope["state"] = dict(self._lifespan.state)
-        if not self.counting:
+        if not self.counting or scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         self.requests += 1

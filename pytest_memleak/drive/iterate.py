@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
 from pytest_memleak.drive.traffic import Rotation, parse_mix, send
@@ -17,11 +17,19 @@ _NO_APP = (
 )
 
 
-class RealClock:
-    """The clock of a run without simulated time: nothing to advance.
+class Clock(Protocol):
+    """What a test body can do with the clock of its run."""
 
-    It answers to the same two names as the simulated clock.
-    """
+    @property
+    def now(self) -> float:
+        """Simulated seconds since the run began."""
+
+    async def advance(self, seconds: float) -> None:
+        """Let simulated seconds pass."""
+
+
+class RealClock:
+    """The clock of a run without simulated time: nothing to advance."""
 
     now = 0.0
 
@@ -44,6 +52,7 @@ class Drive:
         self._rotations: dict[tuple[int, ...], Rotation] = {}
         self._counting = False
         self.iteration = 0
+        self.clock: Clock = RealClock()
 
     @property
     def app(self) -> AppUnderTest:

@@ -76,11 +76,10 @@ def warm_up_end(series: Sequence[float], at_most: float = 0.3) -> int:
     offset = len(series) - 5 * blocks
     means = [sum(series[offset + 5 * i : offset + 5 * i + 5]) / 5 for i in range(blocks)]
     scores: dict[int, float] = {}
-    n = 0
     st = sz = stt = stz = szz = 0.0
     for i in range(blocks - 1, -1, -1):  # sums over the rest of the series, so that all candidates cost O(n)
         z = means[i] - means[-1]
-        n += 1
+        n = blocks - i
         st, sz, stt, stz, szz = st + i, sz + z, stt + i * i, stz + i * z, szz + z * z
         if i <= int(blocks * at_most):
             sxx, sxy = stt - st * st / n, stz - st * sz / n

@@ -173,8 +173,8 @@ def _failed_requests(measured: Measured) -> Finding | None:
         return None
     return Finding(
         kind="failed_requests",
-        summary=f"{broken:,} of {requests:,} requests failed with an unhandled exception or a 5xx status, so the growth "
-        "says little; repair them, or set allow_errors=True if that is what the test is about",
+        summary=f"{broken:,} of {requests:,} requests failed with an unhandled exception or a 5xx status, so the "
+        "growth says little; repair them, or set allow_errors=True if that is what the test is about",
     )
 
 
@@ -209,8 +209,8 @@ def _message(outcome: Outcome, measured: Measured, growth: Growth, decided: Memo
     if outcome == "passed":
         return sentence
     return (
-        f"{sentence}; after {day} the interval still includes the budget or the shape is unclear. A longer duration, more "
-        "requests an iteration or a quieter test would decide it"
+        f"{sentence}; after {day} the interval still includes the budget or the shape is unclear. A longer duration, "
+        "more requests an iteration or a quieter test would decide it"
     )
 
 
@@ -218,7 +218,7 @@ def _innocence_note(measured: Measured, decided: MemoryLook) -> str | None:
     readings = measured.readings
     grown = format_bytes(readings.rss_bytes[-1] - readings.rss_bytes[0])
     if decided.innocent_rss == "first_touch":
-        return f"RSS grew by {grown}, mapped memory did not: pages reserved long ago were used for the first time, not a leak"
+        return f"RSS grew by {grown}, mapped memory did not: pages reserved before were touched at last, not a leak"
     if decided.innocent_rss == "fragmentation":
         return f"RSS grew by {grown}, live bytes did not: freed memory that the allocators keep for reuse, not a leak"
     return None

@@ -1,0 +1,1 @@
+"""Honest measurements, side by side; each module prints a table. Not part of the tests."""

@@ -1,0 +1,141 @@
+"""See work being given to threads: pools, anyio's workers, the app's own threads. Undone when the clock is left."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from .inflight import InFlight
+from .work import Job, NewThread, ThreadWork, Work
+
+# Threads started by these run jobs that are seen on their own, or wait for something real.
+_NOT_THE_APP = frozenset({"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"})
+
+
+class ThreadWatch:
+    """Knows which work each thread of the app is doing, from entering to leaving.
+
+    Threads that already ran before are not known: they may belong to the test runner, and keep real time.
+    """
+
+    def __init__(self, in_flight: InFlight) -> None:
+        self._in_flight = in_flight
+        self._threads: weakref.WeakKeyDictionary[threading.Thread, ThreadWork] = weakref.WeakKeyDictionary()
+        self._jobs: weakref.WeakKeyDictionary[Future[Any], Job] = weakref.WeakKeyDictionary()
+        self._local = threading.local()
+        self._undo = contextlib.ExitStack()
+        self._active = False
+
+    def start(self, *, on_loop: bool) -> None:
+        """Begin to watch. anyio's workers only with a loop: without one nobody could wake their sleeps."""
+        self._active = True
+        self._replace(threading.Thread, "start", self._watch_start)
+        self._replace(ThreadPoolExecutor, "submit", self._watch_submit)
+        if on_loop and (backend := _anyio_backend()):
+            self._replace(backend, "run_sync_in_worker_thread", self._watch_anyio)
+
+    def stop(self) -> None:
+        """Put back what `start` replaced."""
+        self._active = False
+        self._undo.close()
+
+    def current(self) -> Work | None:
+        """The work the calling thread does, None for a thread of somebody else."""
+        job: Job | None = getattr(self._local, "job", None)
+        return job or self._current_thread()
+
+    def job_of(self, future: Future[Any]) -> Job | None:
+        """The job behind the future that a pool returned."""
+        return self._jobs.get(future)
+
+    def _current_thread(self) -> ThreadWork | None:
+        thread = threading.current_thread()
+        work = self._threads.get(thread)
+        if isinstance(work, NewThread):  # it sleeps: from now on it is one that does
+            self._in_flight.discard(work)
+            work = self._threads[thread] = ThreadWork(thread)
+        return work
+
+    def _replace(self, owner: type, name: str, watch: Callable[[Any], Any]) -> None:
+        before = vars(owner)[name]
+        plain = before.__func__ if isinstance(before, classmethod) else before
+        watching = functools.wraps(plain)(watch(plain))
+        after = classmethod(watching) if isinstance(before, classmethod) else watching
+        setattr(owner, name, after)
+
+        def restore() -> None:
+            # If somebody wrapped it meanwhile (an error tracker), ours stays below and only passes through.
+            if vars(owner)[name] is after:
+                setattr(owner, name, before)
+
+        self._undo.callback(restore)
+
+    def _watch_start(self, start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
+        def watching(thread: threading.Thread) -> None:
+            caller = str(sys._getframe(1).f_globals.get("__name__", "")).partition(".")[0]
+            if not self._active or caller in _NOT_THE_APP or isinstance(thread, threading.Timer):
+                return start(thread)
+            work = self._threads[thread] = NewThread(thread)
+            self._in_flight.add(work)
+            try:
+                start(thread)
+            except BaseException:
+                self._in_flight.discard(work)
+                raise
+
+        return watching
+
+    def _watch_submit(self, submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+        def watching(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            if not self._active:
+                return submit(pool, fn, *args, **kwargs)
+            job = Job(fn, args)
+            self._in_flight.add(job)
+            try:
+                future = submit(pool, self._run, job, fn, *args, **kwargs)
+            except BaseException:
+                self._in_flight.discard(job)
+                raise
+            self._jobs[future] = job
+            future.add_done_callback(job.end)
+            return future
+
+        return watching
+
+    def _watch_anyio(self, run_sync: Callable[..., Any]) -> Callable[..., Any]:
+        async def watching(
+            backend: type, func: Callable[..., Any], args: tuple[Any, ...], *rest: Any, **options: Any
+        ) -> Any:
+            if not self._active:
+                return await run_sync(backend, func, args, *rest, **options)
+            job = Job(func, args)
+            self._in_flight.add(job)
+            try:
+                return await run_sync(backend, self._run, (job, func, *args), *rest, **options)
+            finally:
+                job.end()
+
+        return watching
+
+    def _run(self, job: Job, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """In the worker thread: its sleeps belong to this job."""
+        self._local.job = job
+        try:
+            return function(*args, **kwargs)
+        finally:
+            self._local.job = None
+
+
+def _anyio_backend() -> type | None:
+    """The class behind anyio.to_thread. anyio has no public name for it; without it, jobs are not seen."""
+    try:
+        from anyio._backends._asyncio import AsyncIOBackend
+    except ImportError:
+        return None
+    return AsyncIOBackend if "run_sync_in_worker_thread" in vars(AsyncIOBackend) else None
