@@ -29,11 +29,12 @@ def report(record: Mapping[str, Any]) -> str:
     for entry in tests:
         parts += [section(entry), ""]
     if record["not_checked"]:
-        parts += ["Not checked:", *(f"  {_clip(row, WIDTH - 2)}" for row in record["not_checked"]), ""]
+        parts += ["Not checked:", *(f"  {_clip(_printable(row), WIDTH - 2)}" for row in record["not_checked"]), ""]
     environment = record["environment"]
-    parts.append(
+    parts += _wrap(
         f"{environment['python']} on {environment['platform']}, {environment['cpus']} CPUs; "
-        f"sensors: {', '.join(environment['sensors'])}; {environment['started']}"
+        f"sensors: {', '.join(environment['sensors'])}; {environment['started']}",
+        "",
     )
     return "\n".join(line.rstrip() for part in parts for line in part.split("\n")) + "\n"
 
@@ -46,7 +47,9 @@ def sorted_entries(entries: Iterable[Entry]) -> list[Entry]:
 def headlines(entries: Iterable[Entry]) -> list[str]:
     """One line for each test that has not passed."""
     return [
-        f"{entry['nodeid']}: {_headline(entry)}" for entry in sorted_entries(entries) if entry["verdict"] != "passed"
+        f"{_printable(entry['nodeid'])}: {_headline(entry)}"
+        for entry in sorted_entries(entries)
+        if entry["verdict"] != "passed"
     ]
 
 
@@ -73,12 +76,15 @@ def summary_table(tests: Sequence[Entry]) -> str:
                 "" if entry["budget_mb_per_24h"] is None else _number(entry["budget_mb_per_24h"]),
                 f"{entry['iterations']:,}",
                 "" if entry["requests"] is None else f"{entry['requests']:,}",
-                _clip(_printable(entry["nodeid"]), 44),
             )
         )
-    headers = ("verdict", "MB/24h", "budget", "iterations", "requests", "test")
-    align = ("left", "right", "right", "right", "right", "left")
-    return tabulate(rows, headers=headers, tablefmt="simple", colalign=align, disable_numparse=True)
+    headers = ("verdict", "MB/24h", "budget", "iterations", "requests")
+    align = ("left", "right", "right", "right", "right")
+    table = tabulate(rows, headers=headers, tablefmt="simple", colalign=align, disable_numparse=True).split("\n")
+    # The test has what the numbers leave of the line.
+    names = [_clip(_printable(entry["nodeid"]), WIDTH - 2 - len(table[1])) for entry in tests]
+    last = ("test", "-" * max(4, *map(len, names)), *names)
+    return "\n".join(f"{row}  {name}" for row, name in zip(table, last, strict=True))
 
 
 def section(entry: Entry) -> str:
@@ -86,7 +92,8 @@ def section(entry: Entry) -> str:
     title = _clip(_printable(entry["nodeid"]), WIDTH)
     lines = [title, "-" * min(len(title), WIDTH)]
     lines += _wrap(f"{entry['verdict'].replace('_', ' ').upper()}: {entry['message']}", "")
-    lines += [f"  {name:<12}{text}" for name, text in _facts(entry) if text]
+    for name, fact in _facts(entry):
+        lines += _wrap(fact, f"  {name:<12}")
     for finding in entry["findings"]:
         if finding["summary"] not in entry["message"]:
             lines += _wrap(finding["summary"], "  * ")
