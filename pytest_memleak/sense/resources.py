@@ -19,7 +19,7 @@ Describe = Callable[[], tuple[ResourceGroup, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
+class ResourceKind:
     """One kind of resource.
 
     Args:
@@ -44,16 +44,16 @@ class ResourceSensor:
     CHILDREN_EVERY = 10
 
     def __init__(self, iterations: int, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        self._kinds = _kinds(loop, self.CHILDREN_EVERY)
-        self._counts = {kind.name: array("l", [0]) * iterations for kind in self._kinds}
-        self._columns = tuple((kind.count, kind.every, self._counts[kind.name]) for kind in self._kinds)
+        self.kinds = _kinds(loop, self.CHILDREN_EVERY)
+        self._counts = {kind.name: array("l", [0]) * iterations for kind in self.kinds}
+        self._columns = tuple((kind.count, kind.every, self._counts[kind.name]) for kind in self.kinds)
         self._groups_start: dict[str, tuple[ResourceGroup, ...]] = {}
         self._iterations = iterations
         self.taken = 0
 
     def start(self) -> None:
         """Look up what is open before the run."""
-        self._groups_start = {kind.name: kind.describe() for kind in self._kinds}
+        self._groups_start = {kind.name: kind.describe() for kind in self.kinds}
 
     def sample(self, iteration: int) -> None:
         """Count after `iteration`, which starts at 0."""
@@ -66,7 +66,7 @@ class ResourceSensor:
 
     def levels(self) -> tuple[int, ...]:
         """The counts of this moment, in a fixed order."""
-        return tuple(kind.count() for kind in self._kinds)
+        return tuple(kind.count() for kind in self.kinds)
 
     def finish(self) -> tuple[ResourceSeries, ...]:
         """The counts of all iterations, and what is open now that the run has settled."""
@@ -78,14 +78,14 @@ class ResourceSensor:
                 groups_start=self._groups_start.get(kind.name, ()),
                 groups_end=kind.describe(),
             )
-            for kind in self._kinds
+            for kind in self.kinds
         )
 
 
-def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple[_Kind, ...]:
+def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple[ResourceKind, ...]:
     kinds = [
-        _Kind(name="thread", count=threading.active_count, describe=activity.describe_threads),
-        _Kind(
+        ResourceKind(name="thread", count=threading.active_count, describe=activity.describe_threads),
+        ResourceKind(
             name="child_process",
             count=children.count_children,
             describe=children.describe_children,
@@ -93,12 +93,12 @@ def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple
         ),
     ]
     if descriptors.can_count():
-        fds = _Kind(
+        fds = ResourceKind(
             name="fd", count=descriptors.count_descriptors, describe=descriptors.describe_descriptors
         )
         kinds.insert(0, fds)
     if loop is not None:
-        tasks = _Kind(
+        tasks = ResourceKind(
             name="task",
             count=lambda: len(asyncio.all_tasks(loop)),
             describe=lambda: activity.describe_tasks(loop),
@@ -106,7 +106,7 @@ def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple
         kinds.append(tasks)
     generators = activity.async_generators(loop)
     if generators is not None:
-        unfinished = _Kind(
+        unfinished = ResourceKind(
             name="async_generator",
             count=lambda: len(generators),
             describe=lambda: activity.describe_async_generators(loop),
