@@ -18,9 +18,8 @@ import pytest
 
 from pytest_memleak.model import ResourceGroup, ResourceSeries, Site
 from pytest_memleak.sense.activity import describe_async_generators, describe_tasks, describe_threads
-from pytest_memleak.sense.children import count_children, describe_children
 from pytest_memleak.sense.descriptors import count_descriptors, describe_descriptors
-from pytest_memleak.sense.resources import ResourceSensor
+from pytest_memleak.sense.resources import ResourceSensor, count_children, describe_children
 from pytest_memleak.sense.settling import LIMIT_S, PATIENCE_S, settle_loop, settle_threads
 from pytest_memleak.sense.warned import WarnedResources
 
