@@ -338,7 +338,7 @@ async def test_a_client_open_before_the_run_is_listed_only() -> None:
 
     assert result.failures == []
     assert [finding.summary for finding in result.notes] == [
-        "1 httpx.Client open since before the run; not judged"
+        "1 httpx.Client open, made before the run; not judged"
     ]
 
 
