@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_memleak.judge.counts import rise_per_iteration
 from pytest_memleak.judge.places import Places, finding_at
@@ -48,8 +48,7 @@ class ClientJudge:
 
     def findings(self) -> Iterator[Finding]:
         """Clients that grow, that were left open, that were dropped, or that are not the run's."""
-        failing = {_library(self._before[key]) for key in self._growing}
-        failing |= {_library(group) for group in self._after.values()}
+        failing = _owners([*(self._before[key] for key in self._growing), *self._after.values()])
         for key, rate in self._growing.items():
             if self._tell(self._before[key], failing):
                 yield self._grows(self._before[key], rate, left_open=key in self._after)
@@ -94,7 +93,7 @@ class ClientJudge:
 
     def _dropped(self) -> Iterator[Finding]:
         groups = self._readings.dropped
-        failing = {_library(group) for group in groups if not group.closes_on_collect}
+        failing = _owners([group for group in groups if not group.closes_on_collect])
         for group in groups:
             if not self._tell(group, failing):
                 continue
@@ -138,6 +137,11 @@ def _made_since(groups: tuple[ClientGroup, ...] | None) -> dict[_Key, ClientGrou
         for group in groups or ()
         if not group.before_run
     }
+
+
+def _owners(groups: Sequence[_Group]) -> set[str]:
+    """What `owner` is called in a client that one of these made."""
+    return {name for group in groups for name in (group.name, _library(group))}
 
 
 def _library(group: _Group) -> str:

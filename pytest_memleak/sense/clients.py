@@ -206,7 +206,7 @@ class ClientTracker:
         tracked = self._classes.of(kind)
         if tracked is None:
             return
-        made = creation_site(frame, instance, tracked.library_path, self._owners)
+        made = creation_site(frame, instance, tracked.library_path, self._owners, tracked.siblings)
         if made is not None:
             self._add(instance, tracked, made, before_run=False)
 
