@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -54,6 +55,8 @@ class ClientClasses:
         """Patch the classes whose modules are imported by now; the new ones are returned."""
         added = []
         for probe in self._pending.copy():
+            if probe.module not in sys.modules:
+                continue
             found = list(probe.classes())
             for class_name, cls in found:
                 if cls not in self._classes and self._patch(cls, class_name, probe):

@@ -82,10 +82,18 @@ class ResourceSensor:
                 counts=self._counts[kind.name][: self.taken],
                 count_settled=kind.count(),
                 groups_start=self._groups_start.get(kind.name, ()),
-                groups_end=kind.describe(),
+                groups_end=_described(kind),
             )
             for kind in self.kinds
         )
+
+
+def _described(kind: ResourceKind) -> tuple[ResourceGroup, ...]:
+    """What is open; nothing when the process has no descriptor left to look it up with."""
+    try:
+        return kind.describe()
+    except OSError:
+        return ()
 
 
 def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple[ResourceKind, ...]:
@@ -126,9 +134,9 @@ def count_children() -> int:
     if not _LISTS_CHILDREN:
         return len(psutil.Process().children())
     total = 0
-    for thread in os.listdir(_THREADS):
+    for thread in threading.enumerate():
         try:
-            with open(f"{_THREADS}/{thread}/children", "rb") as children:
+            with open(f"{_THREADS}/{thread.native_id}/children", "rb") as children:
                 total += len(children.read().split())
         except OSError:  # the thread has ended meanwhile
             continue

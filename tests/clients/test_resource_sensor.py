@@ -249,6 +249,28 @@ def test_the_sensor_does_not_grow_with_the_iterations() -> None:
     assert grown < 1_000  # bytes; the integers of one iteration
 
 
+def test_a_process_without_descriptors_left_is_still_counted() -> None:
+    code = """
+import os, resource
+from pytest_memleak.judge.resources import judge_resources
+from pytest_memleak.sense.watching import ResourceWatch
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+watch = ResourceWatch(iterations=80)
+watch.begin()
+for iteration in range(80):
+    try:
+        os.dup(0)
+    except OSError:
+        pass
+    watch.after_iteration(iteration)
+watch.settle_threads()
+watch.before_shutdown()
+[fd] = [count for count in judge_resources(watch.close())[0] if count.kind == "fd"]
+assert fd.count_end == 64, fd
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # --- ResourceWarnings ---
 
 
