@@ -239,6 +239,20 @@ def test_a_class_without_weak_references_is_tracked(library: Any, track: Any) ->
     assert (tracker.live_count(), dropped(tracker)) == (0, {f"{MODULE}.Slotted": 1})
 
 
+def test_a_frozen_client_without_weak_references_is_left_out_until_it_is_unfrozen(
+    library: Any, track: Any
+) -> None:
+    tracker = track(probe("Slotted"))
+    client = library.Slotted()
+    gc.freeze()
+    try:
+        assert open_names(tracker) == []
+    finally:
+        gc.unfreeze()
+    assert open_names(tracker) == [f"{MODULE}.Slotted"]
+    del client
+
+
 def test_a_class_whose_new_takes_the_arguments_works_as_before(library: Any, track: Any) -> None:
     tracker = track(probe("OnlyNew"))
 

@@ -186,7 +186,7 @@ def test_a_client_open_before_the_run_is_listed_and_never_fails() -> None:
     earlier = client([-1], before_run=True, site=None)
     counts, [finding] = judge(before=[earlier], after=[earlier])
     assert not finding.fails
-    assert finding.summary == "1 httpx.AsyncClient open since before the run; not judged"
+    assert finding.summary == "1 httpx.AsyncClient open, made before the run; not judged"
     assert counts == ()
 
 
