@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from pytest_memleak.explain import wording
-from pytest_memleak.explain.allocations import Lines, growing_lines, line_finding
+from pytest_memleak.explain.allocations import Lines, growing_lines
 from pytest_memleak.explain.cause import Cause, cause_of, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
+from pytest_memleak.explain.lines import line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
 from pytest_memleak.explain.objects import (
     cycles_finding,
@@ -94,7 +95,7 @@ class _Inquiry:
             watched = await self._part("the holder scan", self._holders)
             lines = await self._part("the search for allocating lines", self._lines) or Lines()
             cycles = watched.cycle_bytes if watched else 0.0
-            cause = cause_of(self._growth, lines.bytes_per_iteration, cycles)
+            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration, cycles)
             if cause.kind in ("native", "mixed", "maps", "unknown"):
                 await self._part("the search for native allocations", self._native)
             self._add_cycles(watched, cause)
@@ -150,7 +151,7 @@ class _Inquiry:
         return watched
 
     async def _lines(self) -> Lines:
-        lines = await growing_lines(self._step)
+        lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
         if lines.rows:

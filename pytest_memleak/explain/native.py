@@ -108,7 +108,7 @@ def _repeated(records: Iterable[Any], python: set[int]) -> list[Any]:
 
 def _leak(record: Any) -> NativeLeak:
     frames = record.hybrid_stack_trace(_FRAMES)
-    stack = [(name, path, line) for name, path, line in frames if kind_of(path) != "plugin"]
+    stack = [frame for frame in frames if kind_of(frame[1]) != "plugin" and not _is_interpreter(frame[1])]
     function = next((name for name, _, _ in stack if name.partition("(")[0] not in _ALLOCATORS), "?")
     lines = [(path, line) for _, path, line in stack if path.endswith(".py")]
     app = next((place for place in lines if kind_of(place[0]) == "app"), None)
@@ -120,6 +120,12 @@ def _leak(record: Any) -> NativeLeak:
         site=Site(path=place[0], line=place[1]) if place else None,
         function=function,
     )
+
+
+def _is_interpreter(path: str) -> bool:
+    """The C frames of CPython's own loop, which lie between any two frames of interest."""
+    folder = os.path.basename(os.path.dirname(path))
+    return path.endswith((".c", ".h")) and folder in ("Objects", "Python", "Include", "internal", "cpython")
 
 
 def native_finding(leak: NativeLeak, root: str) -> Finding:

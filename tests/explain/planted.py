@@ -78,7 +78,10 @@ async def explain_module(plant: ModuleType) -> Explanation:
                     plant.work()
 
         return await explain(
-            step, growth=await measure(step), requests=lambda: sent, root=str(pathlib.Path(plant.__file__).parent)
+            step,
+            growth=await measure(step),
+            requests=lambda: sent,
+            root=str(pathlib.Path(plant.__file__).parent),
         )
 
 
@@ -140,7 +143,9 @@ def as_json(explanation: Explanation) -> str:
                 for finding in explanation.findings
                 if finding.kind == "holder"
             ],
-            "findings": [[finding.kind, finding.summary, *finding.details] for finding in explanation.findings],
+            "findings": [
+                [finding.kind, finding.summary, *finding.details] for finding in explanation.findings
+            ],
             "notes": explanation.notes,
         }
     )
