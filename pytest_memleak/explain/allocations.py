@@ -1,7 +1,7 @@
 """Which lines allocate what stays: tracemalloc for a few iterations, started only now.
 
 Two windows. With one frame per allocation (5 times slower than plain) the lines whose memory grew in
-both halves of 16 iterations; then, for these lines only, with 16 frames for four iterations, which
+both halves of 12 iterations; then, for these lines only, with 16 frames for three iterations, which
 line of the app led there (see `lines`).
 """
 
@@ -18,9 +18,9 @@ from pytest_memleak.explain.reach import is_tool
 from pytest_memleak.explain.watch import BYTES_PER_BLOCK, Step
 from pytest_memleak.origin import kind_of, package_of
 
-SETTLE_ITERATIONS = 5
-LINE_ITERATIONS = 16
-STACK_ITERATIONS = 4
+SETTLE_ITERATIONS = 3
+LINE_ITERATIONS = 12
+STACK_ITERATIONS = 3
 STACK_FRAMES = 16
 ROWS = 5
 _SMALL = 512  # pymalloc serves objects up to this size
@@ -135,7 +135,7 @@ def growth_of(
 
 async def _stacks(step: Step, leaves: Mapping[Place, object]) -> dict[Place, dict[Stack, int]]:
     """How the growing lines were reached: bytes by stack, for each of them."""
-    await _repeat(step, 2)
+    await _repeat(step, 1)
     before = _by_stack(leaves)
     await _repeat(step, STACK_ITERATIONS)
     after = _by_stack(leaves)

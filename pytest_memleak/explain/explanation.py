@@ -29,6 +29,11 @@ _TLS_CLIENT = (
     "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
 )
 
+_NO_HOLDER = (
+    "no growing collection and no chain of objects was found: a frame or native code may hold them (a C "
+    "extension that forgets to drop a reference)"
+)
+
 T = TypeVar("T")
 
 
@@ -192,5 +197,7 @@ class _Inquiry:
         has_tls = any("ssl.SSLContext" in row for finding in self._findings for row in finding.details)
         if has_tls or self._growth.clients_per_iteration > 0.01:
             self._notes.append(_TLS_CLIENT)
+        if cause.kind in ("python", "mixed") and self._top_holder is None:
+            self._notes.append(_NO_HOLDER)
         if self._growth.linear_to_the_end:
             self._notes.append("growth was still linear at the end of the run")

@@ -120,7 +120,7 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
     total = sum(line.bytes_per_iteration for line in lines if line.is_steady)
 
     def key(line: Line) -> tuple[int, float, str, int]:
-        part = 0.3 if line.is_driver else 0.05
+        part = 0.5 if line.is_driver else 0.05
         if line.is_app and line.is_steady and line.bytes_per_iteration >= part * total:
             tier = 0
         elif line.is_app:

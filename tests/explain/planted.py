@@ -6,6 +6,7 @@ As a script, ``planted.py NAME``: in a fresh process, the explanation as JSON on
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -90,6 +91,7 @@ async def measure(step: Callable[[], Awaitable[None]]) -> GrowthFacts:
     process = psutil.Process()
 
     def read() -> tuple[float, float, float]:
+        gc.collect()
         memory, heap = process.memory_info(), psutil.heap_info()
         live = heap.heap_used + heap.mmap_used + sys.getallocatedblocks() * 96
         return memory.rss, memory.vms, live
@@ -152,5 +154,6 @@ def as_json(explanation: Explanation) -> str:
 
 
 if __name__ == "__main__":
-    print(as_json(explain_plant(sys.argv[1])), flush=True)
+    sys.stdout.write(as_json(explain_plant(sys.argv[1])) + "\n")
+    sys.stdout.flush()
     os._exit(0)  # the plants leave tasks, threads and exit callbacks behind
