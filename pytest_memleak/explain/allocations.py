@@ -76,7 +76,7 @@ async def growing_lines(step: Step, expected_bytes: float = 0.0) -> Lines:
         stacks = await _stacks(step, leaves) if frames > 1 else {}
     rows = attribute(steady, stacks, steady=True)
     total = sum(row.bytes_per_iteration for row in rows)
-    if total < expected_bytes / 2 or not any(row.is_app for row in rows):
+    if total < expected_bytes / 2 or not any(row.is_app and not row.is_driver for row in rows):
         resized = attribute(once, stacks, steady=False)
         rows += resized
         total = max(total, min(expected_bytes, total + sum(row.bytes_per_iteration for row in resized)))

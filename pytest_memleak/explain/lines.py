@@ -120,13 +120,13 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
     total = sum(line.bytes_per_iteration for line in lines if line.is_steady)
 
     def key(line: Line) -> tuple[int, float, str, int]:
-        part = 0.5 if line.is_driver else 0.05
-        if line.is_app and line.is_steady and line.bytes_per_iteration >= part * total:
+        part = line.bytes_per_iteration / total if total else 0.0
+        if line.is_app and line.is_steady and part >= (0.5 if line.is_driver else 0.05):
             tier = 0
-        elif line.is_app:
-            tier = 2 if line.is_driver else 1
+        elif line.is_app and not line.is_driver:
+            tier = 1
         else:
-            tier = 3 if line.is_steady else 4
+            tier = 3 if line.is_driver or not line.is_steady else 2
         return (tier, -line.bytes_per_iteration, line.site.path, line.site.line)
 
     return tuple(sorted((line for line in lines if line.bytes_per_iteration >= 0.005 * total), key=key))

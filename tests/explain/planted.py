@@ -6,6 +6,7 @@ As a script, ``planted.py NAME``: in a fresh process, the explanation as JSON on
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import importlib
 import json
@@ -111,6 +112,7 @@ async def measure(step: Callable[[], Awaitable[None]]) -> GrowthFacts:
     )
 
 
+@functools.cache
 def explain_plant(name: str) -> Explanation:
     """Import a plant under its own name and explain it."""
     if str(PLANTS) not in sys.path:
