@@ -9,7 +9,7 @@ from pytest_memleak.explain import wording
 from pytest_memleak.explain.holders import per_request
 from pytest_memleak.explain.naming import Name, Namer
 from pytest_memleak.explain.reach import is_tool, trails
-from pytest_memleak.explain.static import class_name, module_file, module_name
+from pytest_memleak.explain.static import class_name, module_file, module_name, mro
 from pytest_memleak.explain.watch import Watched
 from pytest_memleak.model import Finding
 from pytest_memleak.origin import kind_of
@@ -57,7 +57,8 @@ def linked_holder(types: Sequence[tuple[type, int]]) -> tuple[Name, type] | None
     The ends of the chain, the oldest and the newest objects of the type, are looked for: one of them
     is what a name refers to.
     """
-    for kind, _ in types[:_TYPES_TO_FOLLOW]:
+    followed = [kind for kind, _ in types if is_app_type(kind) or BaseException in mro(kind)]
+    for kind in followed[:_TYPES_TO_FOLLOW]:
         instances = [item for item in gc.get_objects() if type(item) is kind]
         ends = {id(item): item for item in (*instances[:2], *instances[-2:])}
         chains = sorted(trails(ends).values(), key=len)

@@ -20,7 +20,7 @@ K = TypeVar("K")
 Step = Callable[[], Awaitable[object]]
 
 # The blocks of pymalloc are 16 to 512 bytes; 96 is the middle the live-bytes sensor uses too.
-_BYTES_PER_BLOCK = 96
+BYTES_PER_BLOCK = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ async def _watch_cycles(step: Step, iterations: int) -> tuple[float, tuple[tuple
     counts = _type_counts()
     blocks = sys.getallocatedblocks()
     gc.collect()
-    freed_bytes = max(0, blocks - sys.getallocatedblocks()) * _BYTES_PER_BLOCK
+    freed_bytes = max(0, blocks - sys.getallocatedblocks()) * BYTES_PER_BLOCK
     left = _type_counts()
     gone = {name: counts[name] - left.get(name, 0) for name in counts if counts[name] > left.get(name, 0)}
     ranked = sorted(gone.items(), key=lambda entry: (-entry[1], entry[0]))
