@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import socket
 import sys
 import weakref
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 from . import shim
 from .clockwork import LONGEST_LOOK_S, SHORTEST_LOOK_S, Clockwork, Idle
-from .work import Child, Connection, OutsideFuture, StreamRead
+from .work import Child, Connection, OutsideFuture, StreamRead, addresses_of
 
 # What may follow an answer on a connection whose protocol does not say whether it still waits.
 _REST_S = 0.002
@@ -26,6 +25,7 @@ class SimulatedSelector(selectors.BaseSelector):
     def __init__(self) -> None:
         self._real = selectors.DefaultSelector()
         self._connections: dict[int, Connection] = {}
+        self._ports: dict[int, int] = {}  # file descriptor -> its own port
         self.clockwork: Clockwork | None = None
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
@@ -51,13 +51,36 @@ class SimulatedSelector(selectors.BaseSelector):
         self._real.close()
 
     def expect(self, fd: int) -> None:
-        """Something may arrive on `fd`: hold the clock, unless nobody there can be late."""
-        if self.clockwork is None or fd < 0 or _listens(fd):
-            return
-        connection = self._connections.get(fd)
-        if connection is None:
-            connection = self._connections[fd] = Connection(fd)
-        self.clockwork.in_flight.add(connection)
+        """Something may arrive on `fd`: hold the clock, unless only this loop itself could send it."""
+        if self.clockwork is not None and self.reaches_outside(fd):
+            connection = self._connections.get(fd)
+            if connection is None:
+                connection = self._connections[fd] = Connection(fd)
+            self.clockwork.in_flight.add(connection)
+
+    def reaches_outside(self, fd: int) -> bool:
+        """Whether somebody outside this loop is at the other end of `fd`.
+
+        A server in the same loop may need a timer to answer, and no timer fires while an answer is awaited.
+        """
+        if fd < 0:
+            return False
+        own, peer, listens = addresses_of(fd)
+        if own is not None:
+            self._ports[fd] = own[1]
+        if own is None or peer is None:
+            return not listens
+        return own[0] != peer[0] or not self._owns(peer[1])
+
+    def _owns(self, port: int) -> bool:
+        """Whether a socket of this loop, open still, has that port."""
+        ends = (addresses_of(fd).own for fd, known in list(self._ports.items()) if known == port)
+        return any(own is not None and own[1] == port for own in ends)
+
+    def note_ports(self) -> None:
+        """Learn the ports of this loop's servers that listened before the clock was entered."""
+        for key in list(self.get_map().values()):
+            self.reaches_outside(key.fd)
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         works = self.clockwork
@@ -116,6 +139,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def attach(self, works: Clockwork, closing: Callable[[], None]) -> None:
         """From now on `works` moves this loop's time; `closing` is called if the loop is closed before."""
         self._sim.clockwork, self._closing = works, closing
+        self._sim.note_ports()
 
     def detach(self) -> None:
         """Back to real time, from the moment reached."""
@@ -144,9 +168,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
             elif module == "futures" and frame.f_code.co_name == "wrap_future":
                 self._watch_pool(works, future, frame.f_locals.get("future"))
             elif module == "streams" and frame.f_code.co_name == "_wait_for_data":
-                reader = frame.f_locals.get("self")
-                transport = getattr(reader, "_transport", None)
-                works.in_flight.add(StreamRead(future, frame.f_code, frame.f_lineno, transport))
+                fd = _fd_of(getattr(frame.f_locals.get("self"), "_transport", None))
+                if self._sim.reaches_outside(fd):
+                    works.in_flight.add(StreamRead(future, frame.f_code, frame.f_lineno, fd))
         return future
 
     def call_at(  # type: ignore[override]
@@ -183,8 +207,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _watch_writes(self, pair: tuple[Any, Any]) -> tuple[Any, Any]:
         """A write on a client connection expects an answer."""
         transport = pair[0]
-        sock = transport.get_extra_info("socket")
-        fd: int = -1 if sock is None else sock.fileno()
+        fd = _fd_of(transport)
         expect = self._sim.expect
         # Weakly: a cycle through the transport would keep a dropped connection until the next collection.
         owner = weakref.ref(transport)
@@ -205,15 +228,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return pair
 
 
-def _listens(fd: int) -> bool:
-    """Whether `fd` is a listening socket: nobody owes it a connection."""
-    try:
-        sock = socket.socket(fileno=fd)
-    except OSError:
-        return False
-    try:
-        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    except OSError:
-        return False
-    finally:
-        sock.detach()
+def _fd_of(transport: asyncio.BaseTransport | None) -> int:
+    """The file descriptor of a transport, -1 when it has none or is closed."""
+    if transport is None:
+        return -1
+    end = transport.get_extra_info("socket") or transport.get_extra_info("pipe")
+    return -1 if end is None or getattr(end, "closed", False) else int(end.fileno())

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _LOOK_S, _LOOK_AT_SLEEPERS_S = 0.25, 0.02
 # A deadline loop on a clock that stands still would never end: after this, time flows like real time.
-_FLOWS_AFTER_S = 1.0
-_SAYS_SO_AFTER_S = 10.0
+FLOWS_AFTER_S = 1.0
+SAYS_SO_AFTER_S = 10.0
 # Code in which a thread waits for another thread.
 _WAITING = frozenset({threading.__file__, queue.__file__, concurrent.futures._base.__file__})
 
@@ -50,7 +50,7 @@ class Watchdog:
                 continue
             if self._awaited_thread_sleeps():
                 works.wake_one()
-            elif now_s - beat_s > _FLOWS_AFTER_S:
+            elif now_s - beat_s > FLOWS_AFTER_S:
                 works.flow(passed_s)
                 self._say(beat_s, now_s - beat_s)
 
@@ -67,7 +67,7 @@ class Watchdog:
 
     def _say(self, beat_s: float, blocked_s: float) -> None:
         """Print once where a call has been blocking for long."""
-        if blocked_s < _SAYS_SO_AFTER_S or self._said_for == beat_s:
+        if blocked_s < SAYS_SO_AFTER_S or self._said_for == beat_s:
             return
         self._said_for = beat_s
         stack = "".join(traceback.format_stack(sys._current_frames().get(self._owner.ident or 0))[-8:])

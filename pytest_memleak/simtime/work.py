@@ -9,7 +9,7 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Work:
@@ -70,21 +70,20 @@ class OutsideFuture(Work):
 
 
 class StreamRead(OutsideFuture):
-    """A StreamReader that waits for data: the transport tells one connection from another."""
+    """A StreamReader that waits for data: the connection tells one from another, not the line in asyncio."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_fd",)
 
-    def __init__(self, future: asyncio.Future[Any], code: CodeType, line: int, transport: Any) -> None:
+    def __init__(self, future: asyncio.Future[Any], code: CodeType, line: int, fd: int) -> None:
         super().__init__(future, code, line)
-        self._transport = transport
+        self._fd = fd
 
     @property
     def site(self) -> Hashable:
-        return "stream", id(self._transport)
+        return "stream", self._fd
 
     def describe(self) -> str:
-        info = getattr(self._transport, "get_extra_info", lambda _name: None)
-        return f"a read on the connection to {info('peername') or 'a pipe'}"
+        return _answer_on(self._fd)
 
 
 class Job(Work):
@@ -211,19 +210,37 @@ class Connection(Work):
         return "connection", self._fd
 
     def describe(self) -> str:
-        return f"an answer from {_peer(self._fd) or f'file descriptor {self._fd}'}"
+        return _answer_on(self._fd)
 
 
-def _peer(fd: int) -> str | None:
-    """The address at the other end of a socket, None if it has none."""
+def _answer_on(fd: int) -> str:
+    peer = addresses_of(fd).peer
+    return f"an answer from {':'.join(map(str, peer[:2]))}" if peer else f"an answer on file descriptor {fd}"
+
+
+class Addresses(NamedTuple):
+    """Both ends of a socket as (host, port, ...), None for what has no such thing."""
+
+    own: tuple[Any, ...] | None
+    peer: tuple[Any, ...] | None
+    listens: bool = False
+
+
+def addresses_of(fd: int) -> Addresses:
+    """The two ends of an internet socket. Pipes and Unix sockets have none."""
     try:
         sock = socket.socket(fileno=fd)
     except OSError:
-        return None
+        return Addresses(None, None)
     try:
-        address = sock.getpeername()
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return Addresses(None, None, bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
+        own = sock.getsockname()
+        try:
+            return Addresses(own, sock.getpeername())
+        except OSError:
+            return Addresses(own, None, bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
     except OSError:
-        return None
+        return Addresses(None, None)
     finally:
         sock.detach()
-    return ":".join(map(str, address[:2])) if isinstance(address, tuple) else str(address)

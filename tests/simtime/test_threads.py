@@ -194,7 +194,9 @@ async def test_a_job_that_only_waits_is_named_once_and_no_longer_waited_for(cloc
         stop.wait()
 
     job = asyncio.create_task(asyncio.to_thread(waits_for_ever))
-    with pytest.warns(SimulatedTimeWarning, match=r"thread job .*waits_for_ever \(.*test_threads.py:\d+\)") as seen:
+    with pytest.warns(
+        SimulatedTimeWarning, match=r"thread job .*waits_for_ever \(.*test_threads.py:\d+\)"
+    ) as seen:
         for _ in range(5):
             await clock.advance(STEP_S)
     assert len(seen) == 1

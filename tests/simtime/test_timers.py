@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import time
 
 import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
+from fresh import in_a_fresh_process
 
 DAY_S = 86_400
 STEP_S = 60
@@ -200,24 +202,43 @@ async def test_resolution_coalesces_fast_tickers_and_keeps_slow_ones_exact(clock
     assert slow == [300.0 * run for run in range(1, 13)]
 
 
-async def test_the_clock_itself_grows_nothing(clock):
-    import gc
+def test_the_clock_itself_grows_nothing():
+    in_a_fresh_process(
+        """
+        import asyncio, gc, threading
+        from pytest_memleak.simtime import SimulatedClock, SimulatedLoop
 
-    async def steps(count):
-        for _ in range(count):
-            await clock.advance(STEP_S)
-        gc.collect()
-        return len(gc.get_objects())
+        kept = []
 
-    async with in_background(ticking(300, lambda: None)):
-        await steps(100)
-        before = await steps(100)
-        assert await steps(7_200) - before == 0
+        async def job():
+            while True:
+                await asyncio.sleep(300)
+
+        async def run(steps):
+            async with SimulatedClock() as clock:
+                kept.append(clock)
+                task = asyncio.create_task(job())
+                for _ in range(steps):
+                    await clock.advance(60)
+                task.cancel()
+
+        def objects_added_by(steps):
+            before = len(gc.get_objects())
+            with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
+                runner.run(run(steps))
+            for thread in threading.enumerate():
+                if thread is not threading.current_thread():
+                    thread.join()
+            gc.collect()
+            return len(gc.get_objects()) - before
+
+        objects_added_by(100)
+        assert objects_added_by(7_200) == objects_added_by(100)
+        """
+    )
 
 
 async def test_a_callback_that_sleeps_moves_the_clock(clock):
-    import time
-
     async def blocking():
         await asyncio.sleep(10)
         time.sleep(100)
