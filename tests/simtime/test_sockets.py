@@ -1,4 +1,4 @@
-"""Sockets and children: the clock stands still until they answer, and time-outs are simulated when they do not."""
+"""Sockets and children: the clock stands still until they answer; time-outs are simulated otherwise."""
 
 import asyncio
 import shutil
