@@ -1,0 +1,1 @@
+"""Honest side-by-side measurements; never part of the test run."""
