@@ -1,4 +1,4 @@
-"""See work being given to threads: pools, anyio's workers, the app's own threads. Undone when the clock is left."""
+"""See work being given to threads: those of pools and anyio, and the app's own. Undone on leaving."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import os
 import pickle
 import time
 import uuid
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from time import monotonic as captured_monotonic
 
@@ -108,7 +109,9 @@ async def test_clock_functions_can_be_pickled_for_other_processes(clock):
 
 async def test_a_forked_child_keeps_real_time(clock):
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():  # from 3.12 on, forking beside another thread (the watchdog) warns
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         started = real_monotonic()
         time.sleep(0.01)
@@ -228,11 +231,11 @@ def test_waiting_code_of_the_standard_library_keeps_real_time():
         import concurrent.futures, multiprocessing.connection, queue, threading
         from pytest_memleak.simtime import SimulatedClock
         with SimulatedClock() as clock:
-            raised = []
+            raised, pending = [], concurrent.futures.Future()
             def waits():
                 for wait in (
                     lambda: queue.Queue().get(timeout=0.01),
-                    lambda: list(concurrent.futures.as_completed([concurrent.futures.Future()], timeout=0.01)),
+                    lambda: list(concurrent.futures.as_completed([pending], timeout=0.01)),
                 ):
                     try:
                         wait()

@@ -34,14 +34,14 @@ def test_a_foreign_loop(factory, name):
 
 
 async def test_a_timer_storm_names_who_sets_the_timers(clock):
-    async def one_millisecond_ticker():
+    async def millisecond_ticker():
         while True:
             await asyncio.sleep(0.001)
 
-    ticker = asyncio.create_task(one_millisecond_ticker())
+    ticker = asyncio.create_task(millisecond_ticker())
     with pytest.raises(
         SimulatedTimeError,
-        match=r"timer storm: 20,001 wake-ups .*one_millisecond_ticker \(.*test_messages\.py:\d+\).*resolution=1\.0",
+        match=r"timer storm: 20,001 wake-ups .*millisecond_ticker \(.*messages\.py:\d+\).*resolution=1\.0",
     ):
         await clock.advance(60)
     ticker.cancel()

@@ -116,7 +116,7 @@ def test_the_two_ways_of_advancing_are_not_mixed_up():
             SimulatedTimeError, match=r"Call advance_sync\(\.\.\.\) instead of `await advance"
         ):
             asyncio.run(clock.advance(1))
-        with pytest.raises(SimulatedTimeError, match="SimulatedClock was entered before|already running"):
+        with pytest.raises(SimulatedTimeError, match="already running"):
             clock.__enter__()
     with pytest.raises(SimulatedTimeError, match="not running"):
         clock.advance_sync(1)
