@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_memleak.api import Memleak, acheck, check
+    from pytest_memleak.sense.probes import ClientProbe
     from pytest_memleak.verdict import MemoryLeakError, Verdict
 
-__all__ = ["Memleak", "MemoryLeakError", "Verdict", "acheck", "check"]
+__all__ = ["ClientProbe", "Memleak", "MemoryLeakError", "Verdict", "acheck", "check"]
+
+_HOMES = {"ClientProbe": "sense.probes", "MemoryLeakError": "verdict", "Verdict": "verdict"}
 
 
 def __getattr__(name: str) -> Any:
@@ -17,5 +20,4 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    home = "verdict" if name in ("MemoryLeakError", "Verdict") else "api"
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    return getattr(import_module(f"{__name__}.{_HOMES.get(name, 'api')}"), name)

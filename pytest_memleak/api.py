@@ -72,6 +72,16 @@ class Memleak:
         """
         return await self._drive.send(mix, count=count, concurrency=concurrency)
 
+    def watch(self, instance: object, *, is_open: Callable[[Any], bool] | None = None, name: str | None = None) -> None:
+        """Track one object like a client: it must be closed before the end of the app's shutdown.
+
+        Args:
+            instance: the object; only a weak reference is kept.
+            is_open: says whether it is open; by default its `is_closed` or `closed` does.
+            name: how reports call it; by default its class.
+        """
+        self._drive.watch(instance, is_open=is_open, name=name)
+
 
 def check(step: Callable[..., object], /, app: object = None, **settings: object) -> Verdict:
     """Check `step` for memory growth, without pytest and outside of any event loop.

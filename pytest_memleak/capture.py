@@ -16,18 +16,56 @@ from typing import IO, Any, Self
 _MOST_WARNINGS = 50
 
 
-class PytestRecordings:
-    """Cuts pytest's recordings back before every iteration; use as a context manager around the run.
+class CaughtWarnings:
+    """Takes the warnings of the app as they come; use as a context manager around the run.
+
+    At its end the first warning of each place goes where it would have gone without a check.
 
     Args:
-        keep_warnings: leave warnings to the test, which reads them itself (`recwarn`).
+        active: off leaves warnings to the test, which reads them itself (`recwarn`).
     """
 
-    def __init__(self, *, keep_warnings: bool = False) -> None:
-        self._keep_warnings = keep_warnings
-        self._seen: dict[tuple[type[Warning], str, int], warnings.WarningMessage] = {}
+    def __init__(self, *, active: bool = True) -> None:
+        self._catching = warnings.catch_warnings(record=True) if active else None
+        self._caught: list[warnings.WarningMessage] = []
+        self._first: dict[tuple[type[Warning], str, int], Warning | str] = {}
 
     def __enter__(self) -> Self:
+        if self._catching:
+            self._caught = self._catching.__enter__() or []
+            # The default action remembers every text in the registry of the module that warns.
+            warnings.simplefilter("always", append=True)
+            if not any(
+                action == "error" and issubclass(ResourceWarning, kind) for action, _, kind, *_ in warnings.filters
+            ):
+                warnings.simplefilter("always", ResourceWarning)  # ignored by default, and what is looked for
+        return self
+
+    def drain(self) -> list[tuple[type[Warning], str, str, int]]:
+        """The warnings since the last call: category, text, file, line."""
+        drained = []
+        for warning in self._caught:
+            place = (warning.category, warning.filename, warning.lineno)
+            if place not in self._first and len(self._first) < _MOST_WARNINGS:
+                self._first[place] = warning.message
+            drained.append((warning.category, str(warning.message), warning.filename, warning.lineno))
+        self._caught.clear()
+        return drained
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._catching:
+            self.drain()
+            self._catching.__exit__(None, None, None)
+            for (category, filename, line), message in self._first.items():
+                warnings.warn_explicit(message, category, filename, line)
+
+
+class PytestRecordings:
+    """Cuts pytest's recordings back before every iteration."""
+
+    def __init__(self) -> None:
         handlers: list[Any] = [h for h in logging.getLogger().handlers if type(h).__name__ == "LogCaptureHandler"]
         self._logs = [(handler, len(handler.records), handler.stream.tell()) for handler in handlers]
         self._printed = [
@@ -35,45 +73,18 @@ class PytestRecordings:
             for text in (sys.stdout, sys.stderr)
             if isinstance(getattr(text, "buffer", None), io.BytesIO)
         ]
-        if not self._keep_warnings:
-            self._catching = warnings.catch_warnings(record=True)
-            self._caught = self._catching.__enter__() or []
-            # The default action remembers every text in the warning module's registry.
-            warnings.simplefilter("always", append=True)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._keep_warnings:
-            return
-        self._note_warnings()
-        self._catching.__exit__(None, None, None)
-        for message in self._seen.values():
-            warnings.showwarning(message.message, message.category, message.filename, message.lineno)
 
     def before_iteration(self) -> None:
-        """Forget what the last iteration logged, printed and warned."""
+        """Forget what the last iteration logged and printed."""
         for handler, records, position in self._logs:
             del handler.records[records:]
             _cut(handler.stream, position)
         for text, stream, position in self._printed:
             text.flush()
             _cut(stream, position)
-        if not self._keep_warnings:
-            self._note_warnings()
 
     def after_iteration(self, done: int, bytes_per_iteration: float) -> None:
         """Nothing: a failing iteration keeps its own log for the report."""
-
-    def _note_warnings(self) -> None:
-        """Keep the first warning of each place for pytest's summary, and drop the rest."""
-        for message in self._caught:
-            place = (message.category, message.filename, message.lineno)
-            if place not in self._seen and len(self._seen) < _MOST_WARNINGS:
-                message.source = None  # a recorded ResourceWarning would keep its object alive
-                self._seen[place] = message
-        self._caught.clear()
 
 
 def _cut(stream: IO[Any], position: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import sys
 import unittest
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from pytest_memleak.drive.iterate import Drive
 from pytest_memleak.options import Options, item_settings
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text
-from pytest_memleak.run import LeakRun, Watcher
+from pytest_memleak.run import LeakRun, Surroundings
 from pytest_memleak.settings import Settings, SettingsError
 from pytest_memleak.verdict import Verdict
 
@@ -114,8 +115,8 @@ class CheckedTest:
 
     async def _check(self, body: Callable[[], Any]) -> None:
         __tracebackhide__ = True
-        with self._watchers() as watchers:
-            run = LeakRun(self.settings, self.drive, watchers)
+        with self._surroundings() as around:
+            run = LeakRun(self.settings, self.drive, around)
             try:
                 verdict = await run.check(body)
             except BaseException as error:
@@ -148,14 +149,19 @@ class CheckedTest:
         return entry
 
     @contextlib.contextmanager
-    def _watchers(self) -> Iterator[tuple[Watcher, ...]]:
-        with PytestRecordings(keep_warnings="recwarn" in self.item.fixturenames) as recordings:
-            line = self._progress_line()
-            try:
-                yield (recordings, line) if line else (recordings,)
-            finally:
-                if line:
-                    line.close()
+    def _surroundings(self) -> Iterator[Surroundings]:
+        config, line = self.item.config, self._progress_line()
+        probes = itertools.chain.from_iterable(config.hook.pytest_memleak_client_probes(config=config))
+        try:
+            yield Surroundings(
+                root=str(config.rootpath),
+                probes=tuple(probes),
+                watchers=(PytestRecordings(), line) if line else (PytestRecordings(),),
+                catch_warnings="recwarn" not in self.item.fixturenames,
+            )
+        finally:
+            if line:
+                line.close()
 
     def _progress_line(self) -> ProgressLine | None:
         config = self.item.config

@@ -5,6 +5,7 @@ Units are in the names: ``_bytes``, ``_s``, ``_mb_per_24h`` (MB = 10^6 bytes).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,3 +78,153 @@ class Finding:
     path: str | None = None
     line: int | None = None
     fails: bool = False
+
+
+# --- Clients and other resources: what sense read, for judge.resources ---
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientGroup:
+    """The clients of one class, made at one line, that were open at one reading.
+
+    Args:
+        name: ``library.Class``, e.g. ``httpx.AsyncClient``.
+        type_name: the class as it was made, with its module; a subclass differs from `name`.
+        site: the line that made them; None when no frame outside the library was on the stack.
+        owner: the tracked library that made them for itself, e.g. ``sqlalchemy``.
+        before_run: whether they were there when the run began.
+        births: the iteration each was made in, ascending; the lifespan's startup counts as the
+            first one, 0, and what was there before the run as -1.
+    """
+
+    name: str
+    type_name: str
+    site: Site | None
+    owner: str | None
+    before_run: bool
+    births: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedGroup:
+    """The clients of one class, made at one line, that were collected while still open."""
+
+    name: str
+    type_name: str
+    site: Site | None
+    owner: str | None
+    closes_on_collect: bool
+    count: int
+    first_iteration: int
+    last_iteration: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceGroup:
+    """Resources of one kind that look the same, e.g. sockets to one peer, tasks at one line."""
+
+    name: str
+    count: int
+    site: Site | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceSeries:
+    """One kind of resource, counted after every iteration.
+
+    Args:
+        kind: as in `ResourceCount`.
+        counts: one entry per iteration that ran.
+        count_settled: after the last iteration, when what was closing had closed.
+        groups_start, groups_end: what they were when the run began and after settling.
+    """
+
+    kind: str
+    counts: Sequence[int]
+    count_settled: int
+    groups_start: tuple[ResourceGroup, ...] = ()
+    groups_end: tuple[ResourceGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarningGroup:
+    """Equal ResourceWarnings: `message` has its addresses and numbers replaced."""
+
+    message: str
+    site: Site | None
+    count: int
+    first_iteration: int
+    last_iteration: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResourceReadings:
+    """Everything one run saw of clients and other resources.
+
+    `open_before_shutdown` and `open_after_shutdown` are None when that point was never reached.
+    """
+
+    iterations: int
+    series: tuple[ResourceSeries, ...] = ()
+    open_before_shutdown: tuple[ClientGroup, ...] | None = None
+    open_after_shutdown: tuple[ClientGroup, ...] | None = None
+    dropped: tuple[DroppedGroup, ...] = ()
+    warnings: tuple[WarningGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthFacts:
+    """What the run measured, handed to the explanation. None: not measured on this platform.
+
+    Args:
+        iterations: how many iterations the totals below span.
+        rss_bytes_per_iteration: growth rate of RSS.
+        live_bytes_per_iteration: growth rate of live bytes (allocator plus Python objects).
+        rss_growth_bytes: how much RSS grew in all.
+        vms_growth_bytes: how much the address space grew in all.
+        trimmed_bytes: how much RSS one trim of the heap gave back after the run.
+        threads_per_iteration: growth in threads.
+        clients_per_iteration: growth in unclosed clients.
+        requests_per_iteration: requests one iteration sends; 0 without an app.
+        linear_to_the_end: whether the last third still grew like the one before it.
+    """
+
+    iterations: int
+    rss_bytes_per_iteration: float
+    rss_growth_bytes: float
+    live_bytes_per_iteration: float | None = None
+    vms_growth_bytes: float | None = None
+    trimmed_bytes: float | None = None
+    threads_per_iteration: float = 0.0
+    clients_per_iteration: float = 0.0
+    requests_per_iteration: float = 0.0
+    linear_to_the_end: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteGrowth:
+    """What one request to a route leaves behind."""
+
+    route: str
+    bytes_per_request: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Where a leak is: its kind, its line, its holder, and the evidence, the most telling first.
+
+    Args:
+        cause: one sentence saying what kind of growth it is.
+        top_line: the app's line that leads to the most growth, e.g. ``app/cache.py:12``.
+        top_holder: the growing collection as a path of code, e.g. ``app.cache.store``.
+        findings: allocation, holder, object_growth, … findings.
+        notes: hints, and what could not be found out and why.
+        routes: with mixed traffic, the growth of each route, the worst first.
+    """
+
+    cause: str | None = None
+    top_line: str | None = None
+    top_holder: str | None = None
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    routes: tuple[RouteGrowth, ...] = ()

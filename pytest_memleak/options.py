@@ -57,6 +57,8 @@ _OPTIONS = (
     _Option("max_memory", "fail as soon as RSS passes this size", "SIZE"),
     _Option("inconclusive", "what an inconclusive verdict does (default warn)", "warn|fail"),
     _Option("resolution", "coalesce the timers of fast tickers to this simulated time, like 1s (default 0)", "TIME"),
+    _Option("trace", "run tracemalloc through the whole check (3-5 times slower)", sets=True),
+    _Option("explain", "do not look for the cause of a leak", sets=False, flag_name="no-explain"),
     _Option(
         "simulate_time",
         "leave the app's clocks and the event loop as they are",
@@ -67,7 +69,8 @@ _OPTIONS = (
 
 MARKER = (
     "memleak(*, profile='standard', max_growth='500MB/24h', duration='24h', step='1min', traffic=None, "
-    "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, allow_errors=False): "
+    "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, "
+    "explain=True, trace=False, allow_unclosed=(), allow_errors=False): "
     "check the test for memory leaks under --memcheck; its body is one iteration (a simulated minute) and is repeated."
 )
 
@@ -98,6 +101,8 @@ def add_options(parser: pytest.Parser) -> None:
     )
     for option in _OPTIONS:
         option.declare(parser, group)
+    help_allow = "clients that may stay open: library.Class or path:line, with wildcards, one a line"
+    parser.addini("memleak_allow_unclosed", help_allow, type="linelist", default=None)
     help_report = "path of the text report (default: leak_report.txt in the root directory)"
     group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
     parser.addini("memleak_report", help_report, type="string", default=None)
@@ -111,7 +116,8 @@ def read_options(config: pytest.Config) -> Options | None:
     Raises:
         pytest.UsageError: for a flag or ini value that cannot be used.
     """
-    ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), "memleak_report", "memleak_app")}
+    other_ini = ("memleak_report", "memleak_app", "memleak_allow_unclosed")
+    ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), *other_ini)}
     flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report")}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
@@ -128,6 +134,7 @@ def read_options(config: pytest.Config) -> Options | None:
         _validate(option.setting, flags[option.ini], option.flag)
         _validate(option.setting, ini[option.ini], option.ini)
     values = {o.setting: ini[o.ini] if flags[o.ini] is None else flags[o.ini] for o in _OPTIONS}
+    values["allow_unclosed"] = ini["memleak_allow_unclosed"]
     try:
         make_settings(values)
     except SettingsError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_memleak import hookspecs
 from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
 from pytest_memleak.options import MARKER, add_options, read_options
 
@@ -29,6 +30,10 @@ CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    pluginmanager.add_hookspecs(hookspecs)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,6 +30,9 @@ DEFAULTS: Mapping[str, object] = {
     "inconclusive": "warn",
     "simulate_time": True,
     "resolution": 0,
+    "explain": True,
+    "trace": False,
+    "allow_unclosed": (),
     "allow_errors": False,
 }
 
@@ -54,6 +57,9 @@ class Settings:
         inconclusive: whether an inconclusive verdict only warns or fails.
         simulate_time: whether every clock the app can read advances with the iterations.
         resolution_s: simulated seconds; timers fire at multiples of it. 0 fires them exactly.
+        explain: whether a leak is explained in extra iterations.
+        trace: whether tracemalloc runs through the whole check.
+        allow_unclosed: what may stay open: ``library.Class`` or ``path:line``, with wildcards.
         allow_errors: keep the verdict although more than half the requests failed.
     """
 
@@ -68,6 +74,9 @@ class Settings:
     inconclusive: Literal["warn", "fail"]
     simulate_time: bool
     resolution_s: float
+    explain: bool
+    trace: bool
+    allow_unclosed: tuple[str, ...]
     allow_errors: bool
 
     @property
@@ -104,6 +113,9 @@ class Settings:
             "inconclusive": self.inconclusive,
             "simulate_time": self.simulate_time,
             "resolution_s": self.resolution_s,
+            "explain": self.explain,
+            "trace": self.trace,
+            "allow_unclosed": list(self.allow_unclosed),
             "allow_errors": self.allow_errors,
         }
 
@@ -169,6 +181,9 @@ def make_settings(values: Mapping[str, object]) -> Settings:
         inconclusive=resolved["inconclusive"],
         simulate_time=resolved["simulate_time"],
         resolution_s=resolved["resolution"],
+        explain=resolved["explain"],
+        trace=resolved["trace"],
+        allow_unclosed=resolved["allow_unclosed"],
         allow_errors=resolved["allow_errors"],
     )
 
@@ -195,6 +210,13 @@ def _resolution(value: object) -> float:
     return 0.0 if value in (0, "0", "0s") else parse_duration(value)
 
 
+def _patterns(value: object) -> tuple[str, ...]:
+    patterns = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else (None,)
+    if not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        raise UnitError(f"{value!r} is not a list of patterns like 'httpx.AsyncClient' or 'app/clients.py:12'")
+    return patterns
+
+
 _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "profile": _one_of(*PROFILES),
     "max_growth": parse_budget,
@@ -206,5 +228,8 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "inconclusive": _one_of("warn", "fail"),
     "simulate_time": _boolean,
     "resolution": _resolution,
+    "explain": _boolean,
+    "trace": _boolean,
+    "allow_unclosed": _patterns,
     "allow_errors": _boolean,
 }

@@ -35,6 +35,7 @@ class Verdict:
         iterations_per_24h: how many iterations a day of production stands for.
         live: growth of live bytes, or None.
         rss: growth of RSS, or None.
+        traced: growth of traced bytes in a traced run, or None.
         growth: the one of the two that decides, or None.
         samples: column name to values, one per iteration.
         memory_limit_bytes: for the forecast.
@@ -60,6 +61,7 @@ class Verdict:
     iterations_per_24h: float | None = None
     live: Growth | None = None
     rss: Growth | None = None
+    traced: Growth | None = None
     growth: Growth | None = None
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     rss_peak_bytes: int | None = None
@@ -101,6 +103,7 @@ class Verdict:
             "growth": {
                 "live": self._growth_dict(self.live),
                 "rss": self._growth_dict(self.rss),
+                "traced": self._growth_dict(self.traced),
                 "sensor": None if self.growth is None else "rss" if self.growth is self.rss else "live",
             },
             "severity": self.severity,
@@ -115,6 +118,7 @@ class Verdict:
                 "end_bytes": int(rss[-1]) if rss else None,
             },
             "forecast": dict(self.forecast) if self.forecast else None,
+            "unclosed_clients": sum(r.count_end for r in self.resources if r.kind == "client"),
             "resources": [{**asdict(r), "sites": list(r.sites)} for r in self.resources],
             "findings": [
                 {

@@ -8,8 +8,9 @@ import inspect
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from pytest_memleak.drive.recorded import Message, RecordedRequest
+
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -99,6 +100,7 @@ class AppUnderTest:
         self.requests = 0
         self.failed_requests = 0
         self.routes: dict[str, int] = {}
+        self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
         self._starting: asyncio.Lock | None = None
 
@@ -139,6 +141,10 @@ class AppUnderTest:
             return
         self.requests += 1
         status = 0
+        recorder = None
+        if self.recorded is not None and scope["type"] == "http":
+            recorder = RecordedRequest(self, scope, receive)
+            receive = recorder.receive
 
         async def watched_send(message: Message) -> None:
             nonlocal status
@@ -154,14 +160,17 @@ class AppUnderTest:
         finally:
             if status >= 500:
                 self.failed_requests += 1
-            self._count_route(scope)
+            route = self._count_route(scope)
+            if recorder is not None and self.recorded is not None:
+                self.recorded[route] = recorder
 
-    def _count_route(self, scope: Scope) -> None:
+    def _count_route(self, scope: Scope) -> str:
         route = f"{scope.get('method', 'WEBSOCKET')} {_route_path(scope)}"
         # Unique URLs without a route must not make the harness grow.
         if route not in self.routes and len(self.routes) >= _MOST_ROUTES:
             route = _OTHER_ROUTES
         self.routes[route] = self.routes.get(route, 0) + 1
+        return route
 
 
 def _route_path(scope: Scope) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
+from pytest_memleak.drive.recorded import Replay
 from pytest_memleak.drive.traffic import Rotation, parse_mix, send
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Drive:
         self._counting = False
         self.iteration = 0
         self.clock: Clock = RealClock()
+        self.watch: Callable[..., None] = _not_watching
 
     @property
     def app(self) -> AppUnderTest:
@@ -87,6 +89,20 @@ class Drive:
             self._client = make_client(self.app)
         return self._client
 
+    @property
+    def clients(self) -> tuple[object, ...]:
+        """The clients that this drive made; they are none of the app's."""
+        return tuple(client for client in (self._client, self._sender) if client is not None)
+
+    async def record_routes(self, step: Callable[[], Awaitable[None]]) -> dict[str, Replay]:
+        """Run one iteration and return, for each route it used, a replay of one of its requests."""
+        self.app.recorded = {}
+        try:
+            await step()
+            return {route: request.replay for route, request in self.app.recorded.items()}
+        finally:
+            self.app.recorded = None
+
     async def send(self, mix: Sequence[Sequence[Any]], *, count: int, concurrency: int) -> list[httpx.Response]:
         """Send a mix of requests; the app's unhandled exceptions become 500 responses."""
         if self._sender is None:
@@ -109,6 +125,7 @@ class Drive:
     async def stop(self) -> None:
         """Stop the lifespan and close the clients; a second call does nothing."""
         self._count(False)
+        self.watch = _not_watching
         clients, self._client, self._sender = (self._client, self._sender), None, None
         try:
             if self._app is not None:
@@ -122,3 +139,7 @@ class Drive:
         self._counting = counting
         if self._app is not None:
             self._app.counting = counting
+
+
+def _not_watching(*arguments: object, **named: object) -> None:
+    """Outside of a check there is nothing to watch for."""

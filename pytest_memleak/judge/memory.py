@@ -33,6 +33,7 @@ class Readings:
         vms_bytes: mapped bytes; empty where unknown.
         heap_bytes: used bytes of the C heap; empty where unknown.
         blocks: Python's small blocks.
+        traced_bytes: traced bytes; empty unless the run is traced.
         calibrations: exact states of the small-block allocator.
         requests: requests served in these iterations.
     """
@@ -41,6 +42,7 @@ class Readings:
     vms_bytes: Sequence[int]
     heap_bytes: Sequence[int]
     blocks: Sequence[int]
+    traced_bytes: Sequence[int] = ()
     calibrations: Sequence[Calibration]
     requests: int
 
@@ -64,10 +66,11 @@ class MemoryLook:
     Args:
         outcome: ``continue`` only before the last look.
         standing: to hand to the next look.
-        live: what live bytes say.
+        live: what live bytes say, and traced bytes with them.
         rss: what RSS says.
         live_growth: the rate people read.
         rss_growth: the same of RSS.
+        traced_growth: the same of traced bytes, in a traced run.
         innocent_rss: why growth of RSS alone is no leak, or None.
         wants_trim: RSS alone is above its budget; trimming would tell whether that is freed memory.
     """
@@ -78,6 +81,7 @@ class MemoryLook:
     rss: SensorLook
     live_growth: Growth
     rss_growth: Growth
+    traced_growth: Growth | None = None
     innocent_rss: Literal["first_touch", "fragmentation"] | None = None
     wants_trim: bool = False
 
@@ -109,6 +113,8 @@ def look_at_memory(
         trim: what trimming returned, once it was tried.
     """
     live, series = _look_at_live(readings, budget, last=last)
+    if readings.traced_bytes:
+        live = _either(live, look(readings.traced_bytes, budget, last=last))
     rss_budget = max(budget, _rss_floor(readings))
     rss = look(readings.rss_bytes, rss_budget, last=last)
     rss_growth = reported_growth(readings.rss_bytes)
@@ -130,6 +136,7 @@ def look_at_memory(
         rss=rss,
         live_growth=reported_growth(series),
         rss_growth=rss_growth,
+        traced_growth=reported_growth(readings.traced_bytes) if readings.traced_bytes else None,
         innocent_rss=innocent,
         wants_trim=last and not rss.passes and innocent is None and not live.leaks and trim is None,
     )
@@ -155,6 +162,14 @@ def _look_at_live(readings: Readings, budget: float, *, last: bool) -> tuple[Sen
             suspicious=seen.suspicious,
         ),
         series,
+    )
+
+
+def _either(one: SensorLook, other: SensorLook) -> SensorLook:
+    return SensorLook(
+        passes=one.passes and other.passes,
+        leaks=one.leaks or other.leaks,
+        suspicious=one.suspicious or other.suspicious,
     )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_memleak.judge.limits import MemoryGuard, forecast, severity
 from pytest_memleak.judge.live import live_series
 from pytest_memleak.judge.memory import MemoryLook, Readings
-from pytest_memleak.model import MB, Finding, Growth, Outcome
+from pytest_memleak.model import MB, Explanation, Finding, Growth, Outcome, ResourceCount
 from pytest_memleak.settings import Settings
 from pytest_memleak.units import format_bytes, format_duration
 from pytest_memleak.verdict import Verdict
@@ -69,15 +69,46 @@ def failed(measured: Measured, message: str) -> Verdict:
     return Verdict(outcome="error", message=message, **_facts(measured))
 
 
-def conclude(measured: Measured, decided: MemoryLook | EarlyStop) -> Verdict:
+def conclude(
+    measured: Measured,
+    decided: MemoryLook | EarlyStop,
+    resources: tuple[tuple[ResourceCount, ...], tuple[Finding, ...]] = ((), ()),
+    explanation: Explanation | None = None,
+    traced: tuple[Finding, ...] = (),
+) -> Verdict:
     """The verdict of a run that came to a decision.
 
     Args:
         measured: the facts.
         decided: the deciding look, or the guard that stopped the run.
+        resources: counts and findings of what stayed open; one that fails makes the verdict ``leak``.
+        explanation: of the growth, when there was one.
+        traced: the lines that a traced run saw growing.
     """
-    if isinstance(decided, EarlyStop):
-        return _stopped(measured, decided)
+    counts, left_open = resources
+    explanation = explanation or Explanation()
+    memory = _stopped(measured, decided) if isinstance(decided, EarlyStop) else _decided(measured, decided)
+    failing = [finding for finding in left_open if finding.fails]
+    outcome, message = memory.outcome, memory.message
+    if failing:
+        # What stays open is counted, not estimated: it stands whatever memory says.
+        message = "; ".join([message, failing[0].summary] if outcome == "leak" else [failing[0].summary])
+        outcome = "leak"
+    return replace(
+        memory,
+        outcome=outcome,
+        message=message,
+        resources=counts,
+        findings=(*memory.findings, *left_open, *explanation.findings, *traced),
+        notes=(*memory.notes, *explanation.notes),
+        cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
+        top_line=explanation.top_line or next((f"{f.path}:{f.line}" for f in failing if f.path), None),
+        top_holder=explanation.top_holder,
+    )
+
+
+def _decided(measured: Measured, decided: MemoryLook) -> Verdict:
+    """What memory alone says after the last look."""
     outcome: Outcome = "inconclusive" if decided.outcome == "continue" else decided.outcome
     growth = decided.worse
     per_24h = growth.bytes_per_iteration * measured.iterations_per_24h / MB
@@ -87,7 +118,7 @@ def conclude(measured: Measured, decided: MemoryLook | EarlyStop) -> Verdict:
     if broken := _failed_requests(measured):
         outcome = "inconclusive"
         findings.insert(0, broken)
-    elif outcome == "passed" and _grows_steadily(measured, decided.live_growth):
+    elif outcome == "passed" and grows_well_above_floor(measured, decided.live_growth):
         summary = f"growing, within budget: {_growth_sentence(measured, decided.live_growth)}"
         findings.append(Finding(kind="growing_within_budget", summary=summary))
     notes = []
@@ -102,6 +133,7 @@ def conclude(measured: Measured, decided: MemoryLook | EarlyStop) -> Verdict:
         iterations_per_24h=measured.iterations_per_24h,
         live=decided.live_growth,
         rss=decided.rss_growth,
+        traced=decided.traced_growth,
         growth=growth,
         severity=severity(per_24h),
         forecast=forecast(measured.readings.rss_bytes[-1], per_24h, measured.memory_limit_bytes),
@@ -131,6 +163,7 @@ def _facts(measured: Measured) -> dict[str, Any]:
             "rss_bytes": readings.rss_bytes,
             "vms_bytes": readings.vms_bytes,
             "live_bytes": [round(value) for value in measured.live_bytes],
+            "traced_bytes": readings.traced_bytes,
         },
     }
 
@@ -178,7 +211,8 @@ def _failed_requests(measured: Measured) -> Finding | None:
     )
 
 
-def _grows_steadily(measured: Measured, growth: Growth) -> bool:
+def grows_well_above_floor(measured: Measured, growth: Growth) -> bool:
+    """Whether the interval is clear of what a quiet app's sensors waver by."""
     floor = _FLOOR_BYTES_PER_ITERATION + _FLOOR_BYTES_PER_REQUEST * measured.requests_per_iteration
     return growth.low_bytes_per_iteration > floor
 

@@ -25,6 +25,7 @@ def properties(entry: Mapping[str, Any]) -> list[tuple[str, str]]:
         "iterations": entry["iterations"],
         "simulated_hours": round(entry["simulated_s"] / 3600, 3),
         "requests": entry["requests"],
+        "unclosed_clients": entry["unclosed_clients"],
         "severity": entry["severity"],
         "cause": entry["cause"],
         "top_line": entry["top_line"],

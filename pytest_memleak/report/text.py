@@ -104,10 +104,10 @@ def section(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def _facts(entry: Entry) -> list[tuple[str, str]]:
+def _facts(entry: Entry) -> list[tuple[str, str | None]]:
     """The numbers of a section, name and text; an empty text is left out."""
     growth, rss = _deciding(entry), entry["rss"]
-    facts = []
+    facts: list[tuple[str, str | None]] = []
     if growth is not None:
         facts = [
             ("growth", f"{_number(growth['mb_per_24h'])} MB/24h, 99 % interval {_interval(growth)}"),
@@ -122,8 +122,7 @@ def _facts(entry: Entry) -> list[tuple[str, str]]:
         facts.append(("", sparkline(entry["samples"].get("rss_bytes", ()))))
     if len(entry["routes"]) > 1:
         facts.append(("routes", _routes(entry["routes"])))
-    if entry["cause"]:
-        facts.append(("cause", entry["cause"]))
+    facts += [("cause", entry["cause"]), ("line", entry["top_line"]), ("held by", entry["top_holder"])]
     if entry["forecast"]:
         facts.append(("severity", f"{entry['severity']}"))
         facts.append(("forecast", _forecast(entry["forecast"])))

@@ -97,6 +97,11 @@ class MemorySensor:
         size, resident, *_ = os.pread(self._statm, 64, 0).split()
         return int(resident) * _PAGE_BYTES, int(size) * _PAGE_BYTES
 
+    def live_bytes(self, block_bytes: float) -> float:
+        """Live bytes now, each of Python's small blocks counted as `block_bytes`."""
+        heap = sum(self._heap_info()) if self._heap_info is not None else 0
+        return heap + sys.getallocatedblocks() * block_bytes
+
     def peak_bytes(self) -> int:
         """The highest RSS of the run, between the samples too where the system keeps it."""
         sampled = max(self.rss_bytes[: self.count], default=0)

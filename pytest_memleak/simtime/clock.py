@@ -1,8 +1,4 @@
-"""SimulatedClock: the rule of simulated time, and how the app's time is moved by it.
-
-Simulated time stands still while anything real is in flight, and jumps to the next timer when the loop is
-idle. Everything else here follows from that rule.
-"""
+"""SimulatedClock: entering, advancing and leaving simulated time."""
 
 from __future__ import annotations
 
@@ -13,18 +9,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from . import errors, shim
+from .clockwork import Clockwork
 from .errors import SimulatedTimeError, SimulatedTimeWarning
 from .hands import Hands
-from .inflight import InFlight
-from .loop import Idle, SimulatedLoop
-from .pace import TOLERANCE_NS, Pace
-from .sleepers import Sleepers
-from .threadwork import ThreadWatch
+from .loop import SimulatedLoop
+from .pace import Pace
 from .watchdog import Watchdog
-from .work import ThreadWork, Work
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,8 +29,8 @@ _active: SimulatedClock | None = None
 class SimulatedClock:
     """Every clock the app can read, moved by the test instead of by the passing of time.
 
-    ``async with SimulatedClock() as clock`` moves the running `SimulatedLoop`; ``with SimulatedClock() as clock``
-    needs no loop and moves the calling thread and the threads it starts. There is one clock per process.
+    ``async with SimulatedClock() as clock`` moves the running `SimulatedLoop`. ``with SimulatedClock() as
+    clock`` needs no loop: it moves the calling thread and the threads it starts. A process has one clock.
 
     Args:
         start: what the wall clock shows at entry (a datetime, a timestamp, an ISO string); None is now.
@@ -60,42 +53,29 @@ class SimulatedClock:
     ) -> None:
         self._real_sleepers = frozenset(real_sleepers)
         self._hands = Hands(start)
-        self._notices: list[str] = []
-        self.beat_s = 0.0
-        self.in_flight = InFlight(patience_s=patience, notice=self._notices.append)
-        self.pace = Pace(resolution_s=resolution, longest_iteration_s=longest_iteration, busy_s=longest_busy)
-        self.sleepers = Sleepers(self.in_flight, self._look_again)
-        self.threads = ThreadWatch(self.in_flight)
-        self._watchdog = Watchdog(self)
-        self._changed = threading.Event()
+        self._works = Clockwork(
+            hands=self._hands,
+            pace=Pace(resolution_s=resolution, longest_iteration_s=longest_iteration, busy_s=longest_busy),
+            patience_s=patience,
+            wake_loop=self._wake_loop,
+        )
+        self._watchdog = Watchdog(self._works)
         self._loop: SimulatedLoop | None = None
-        self._advance: tuple[asyncio.Future[None], str] | None = None
         self._owner: threading.Thread | None = None
-
-    # --- reading
+        self._advancing = ""
 
     @property
     def now(self) -> float:
         """Simulated seconds since the clock was entered."""
         return self._hands.now_ns / 1e9
 
-    @property
-    def now_ns(self) -> int:
-        """Simulated nanoseconds since the clock was entered."""
-        return self._hands.now_ns
-
-    @property
-    def monotonic_s(self) -> float:
-        """What ``time.monotonic()`` and the loop's clock show."""
-        return self._hands.monotonic_ns / 1e9
-
     # --- entering and leaving
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, SimulatedLoop):
-            name = f"{type(loop).__module__}.{type(loop).__qualname__}".replace("uvloop.loop.", "uvloop.")
-            whose = ", whose timers are C code" if "uvloop" in name else ", whose timers follow the real clock"
+            name = f"{type(loop).__module__}.{type(loop).__qualname__}"
+            whose = "timers are C code" if "uvloop" in name else "timers follow the real clock"
             raise SimulatedTimeError(errors.WRONG_LOOP.format(loop=name, whose=whose))
         self._enter(loop)
         return self
@@ -103,8 +83,7 @@ class SimulatedClock:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave()
-        self._say_notices()
+        self._exit(error)
 
     def __enter__(self) -> Self:
         try:
@@ -117,51 +96,68 @@ class SimulatedClock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.leave()
-        self._say_notices()
+        self._exit(error)
 
     def _enter(self, loop: SimulatedLoop | None) -> None:
         global _active
         if _active is not None:
-            owner = _active._owner.name if _active._owner else "?"
-            raise SimulatedTimeError(errors.ENTERED_TWICE.format(thread=owner, now_s=_active.now))
+            thread = _active._owner.name if _active._owner else ""
+            raise SimulatedTimeError(errors.ENTERED_TWICE.format(thread=thread, now_s=_active.now))
         if self._owner is not None:
             raise SimulatedTimeError(errors.USED_UP)
         self._hands.enter(self._sleep)
         _active, self._loop, self._owner = self, loop, threading.current_thread()
-        self._watchdog.start(self._owner)
-        self.threads.start(on_loop=loop is not None)
-        self.beat_s = shim.real_monotonic()
-        if loop is not None:
-            loop.clock = self
+        try:
+            self._watchdog.start(self._owner)
+            self._works.threads.start(on_loop=loop is not None)
+            self._works.beat_s = shim.real_monotonic()
+            if loop is not None:
+                loop.attach(self._works, closing=self.leave)
+        except BaseException:
+            self.leave()
+            raise
 
     def leave(self) -> None:
-        """Give every clock back to the real time. Leaving again does nothing."""
+        """Give every clock back to real time and end every simulated sleep. Again does nothing.
+
+        Leaving the ``with`` block does this; so does closing the loop of a clock that was never left.
+        """
         global _active
         if _active is not self:
             return
         _active = None
         self._watchdog.stop()
-        self.threads.stop()
+        self._works.threads.stop()
         self._hands.leave()
         if self._loop is not None:
-            self._loop.clock = None
-            shim.set_loop_lead(self._loop, shim.lead_seconds())
-        self.in_flight.clear()
-        self.sleepers.close()
+            self._loop.detach()
+        self._works.in_flight.clear()
+        self._works.sleepers.close()
 
-    def _say_notices(self) -> None:
-        """Warn here rather than where it was noticed: there a warning turned into an error would kill the loop."""
-        notices, self._notices[:] = list(dict.fromkeys(self._notices)), []
-        for text in notices:
-            warnings.warn(text, SimulatedTimeWarning, stacklevel=4)
+    def _exit(self, error: BaseException | None) -> None:
+        self.leave()
+        if error is None:
+            self._warn(stacklevel=4)
+            return
+        for text in self._take_notices():  # a warning raised as an error here would hide the test's own
+            error.add_note(text)
 
-    # --- moving, on an event loop
+    def _warn(self, stacklevel: int) -> None:
+        # In the caller rather than where it was noticed: there, a warning turned into an error would
+        # come out of the selector and kill the loop.
+        for text in self._take_notices():
+            warnings.warn(text, SimulatedTimeWarning, stacklevel=stacklevel + 1)
+
+    def _take_notices(self) -> list[str]:
+        notices, self._works.notices[:] = list(self._works.notices), []
+        return notices
+
+    # --- advancing
 
     async def advance(self, seconds: float) -> None:
         """Let `seconds` (simulated) pass: `advance_to` that much later than now."""
-        self._not_backwards("advance", seconds)
-        await self._advance_to("advance", self._hands.now_ns + round(seconds * 1e9))
+        self._check("advance", seconds, sync=False)
+        await self._advance_to(self._hands.now_ns + round(seconds * 1e9))
 
     async def advance_to(self, seconds: float) -> None:
         """Fire every timer due up to `seconds` after entering, in order, and let each one settle.
@@ -173,180 +169,112 @@ class SimulatedClock:
             SimulatedTimeError: the clock cannot move (storm, spinner, foreign clocks) or must not (wrong
                 thread or loop, another advance under way).
         """
-        self._not_backwards("advance_to", seconds)
-        await self._advance_to("advance_to", round(seconds * 1e9))
-
-    async def _advance_to(self, name: str, target_ns: int) -> None:
-        loop = self._check(name, sync=False)
-        task = asyncio.current_task()
-        caller = task.get_name() if task else "a callback"
-        if self._advance is not None:
-            first = self._advance[1]
-            target_s = self.pace.target_ns / 1e9
-            raise SimulatedTimeError(errors.ADVANCED_TWICE.format(second=caller, first=first, target_s=target_s))
-        self.pace.begin(self._hands.now_ns, target_ns)
-        arrived = asyncio.Future[None](loop=loop)
-        self._advance = arrived, caller
-        try:
-            await arrived
-        finally:
-            self._advance = None
-            self.pace.end(self._hands.now_ns)
-        self._hands.check()
-        self._say_notices()
-
-    def loop_is_idle(self, due_ns: int | None) -> Idle:
-        """The loop has nothing to do until its next timer at `due_ns` (None: no timer): move the clock."""
-        self.pace.idle()
-        sleeper_ns = self.sleepers.next_ns
-        next_ns = due_ns if sleeper_ns is None else min(sleeper_ns, due_ns or sleeper_ns)
-        if self._advance is not None:
-            arrived, target_ns = self._advance[0], self.pace.target_ns
-            if next_ns is None or next_ns > target_ns + TOLERANCE_NS:
-                self._hands.move_to(target_ns)
-                if not arrived.done():
-                    arrived.set_result(None)
-                return Idle.MOVED
-            next_ns = self.pace.coalesced(next_ns)
-            if storm := self.pace.count_wakeup(self._hands.now_ns):
-                self._fail(storm)
-                return Idle.MOVED
-        elif next_ns is None or self.pace.too_far(next_ns, self._notices.append):
-            return Idle.CANNOT_MOVE
-        self._hands.move_to(next_ns)
-        self.pace.jumps += 1
-        if sleeper_ns is not None and self.sleepers.wake_next(self._hands.now_ns):
-            return Idle.WOKE_A_THREAD
-        return Idle.MOVED
-
-    def loop_is_busy(self) -> None:
-        """The loop passed through without waiting: harmless, unless it never stops doing so."""
-        spinning_s = self.pace.spinning_s()
-        if not spinning_s:
-            return
-        text = self.pace.spinner(advancing=self._advance is not None)
-        if self._advance is not None:
-            self._fail(text)
-            return
-        if not self._spinner_said:
-            self._spinner_said = True
-            self._notices.append(text)
-        self.flow(spinning_s)
-
-    _spinner_said = False
-
-    def _fail(self, text: str) -> None:
-        if self._advance is not None and not self._advance[0].done():
-            self._advance[0].set_exception(SimulatedTimeError(text))
-
-    # --- moving, without a loop
+        self._check("advance_to", seconds, sync=False)
+        await self._advance_to(round(seconds * 1e9))
 
     def advance_sync(self, seconds: float) -> None:
         """Let `seconds` (simulated) pass in the thread that entered: `advance_to_sync` from now."""
-        self._not_backwards("advance", seconds)
-        self._check("advance", sync=True)
+        self._check("advance", seconds, sync=True)
         self._walk_to(self._hands.now_ns + round(seconds * 1e9))
 
     def advance_to_sync(self, seconds: float) -> None:
         """Wake every sleeping thread due up to `seconds` after entering, in order, and let each one settle.
 
         Raises:
-            SimulatedTimeError: a foreign clock is active, or this is not the thread that entered.
+            SimulatedTimeError: as `advance_to`.
         """
-        self._not_backwards("advance_to", seconds)
-        self._check("advance_to", sync=True)
+        self._check("advance_to", seconds, sync=True)
         self._walk_to(round(seconds * 1e9))
 
+    async def _advance_to(self, target_ns: int) -> None:
+        works, task = self._works, asyncio.current_task()
+        caller = task.get_name() if task else "a callback"
+        if works.arrived is not None:
+            raise SimulatedTimeError(
+                errors.ADVANCED_TWICE.format(
+                    second=caller, first=self._advancing, target_s=works.pace.target_ns / 1e9
+                )
+            )
+        works.pace.begin(self._hands.now_ns, target_ns)
+        self._advancing = caller
+        # A plain future, not loop.create_future(): nobody outside completes it.
+        works.arrived = asyncio.Future[None](loop=self._loop)
+        try:
+            await works.arrived
+        finally:
+            works.arrived = None
+            works.pace.end(self._hands.now_ns)
+        self._hands.check()
+        if works.notices:
+            self._warn(stacklevel=3)
+
     def _walk_to(self, target_ns: int) -> None:
-        self.beat_s = 0.0
-        self.pace.begin(self._hands.now_ns, target_ns)
-        kind = Work if self._loop is None else ThreadWork  # a blocked loop completes no future
-        self._settle(kind)
-        while (wake_ns := self.sleepers.next_ns) is not None and wake_ns <= target_ns + TOLERANCE_NS:
-            self._hands.move_to(self.pace.coalesced(wake_ns))
-            if storm := self.pace.count_wakeup(self._hands.now_ns):
-                raise SimulatedTimeError(storm)
-            self.sleepers.wake_next(self._hands.now_ns)
-            self._settle(kind)
-        self._hands.move_to(target_ns)
-        self.pace.end(self._hands.now_ns)
-        self.beat_s = shim.real_monotonic()
-        if self._loop is None:
-            self._hands.check()
-            self._say_notices()
+        works = self._works
+        works.pace.begin(self._hands.now_ns, target_ns)
+        try:
+            works.walk_to(target_ns, storms=True)
+        finally:
+            works.pace.end(self._hands.now_ns)
+        self._hands.check()
+        if works.notices:
+            self._warn(stacklevel=3)
 
-    def _settle(self, kind: type[Work]) -> None:
-        """Wait, for real, until nothing of that kind is in flight."""
-        look_s = 0.0005
-        while hold_s := self.in_flight.hold_s(kind):
-            self._changed.wait(min(hold_s, look_s))
-            self._changed.clear()
-            look_s = min(2 * look_s, 0.05)
-
-    # --- moving, from anywhere
-
-    def flow(self, seconds: float) -> None:
-        """Let `seconds` pass that really passed, because nothing better is known."""
-        self._hands.move_by(seconds)
-
-    def wake_next_sleeper(self) -> None:
-        """Jump to the first parked thread and wake it."""
-        if (wake_ns := self.sleepers.next_ns) is not None:
-            self._hands.move_to(wake_ns)
-            self.sleepers.wake_next(self._hands.now_ns)
-
-    def _sleep(self, seconds: float, /) -> None:
-        """time.sleep: costs simulated time and no real time."""
-        caller = str(sys._getframe(2).f_globals.get("__name__", "")).partition(".")[0]
-        ns = round(seconds * 1e9) if seconds > 0 and math.isfinite(seconds) else 0
-        if threading.current_thread() is self._owner:
-            if caller in self._real_sleepers:
-                shim.real_sleep(seconds)
-                self.flow(seconds)
-            elif ns:
-                self._walk_to(self._hands.now_ns + ns)
-            else:
-                shim.real_sleep(seconds)
-            return
-        foreign_loop = asyncio._get_running_loop() is not None
-        work = None if foreign_loop or not ns or caller in self._real_sleepers else self.threads.current()
-        if work is None:
-            shim.real_sleep(seconds)
-        else:
-            self.sleepers.park(self._hands.now_ns + ns, work)
-
-    def _look_again(self) -> None:
-        """A thread has parked: whoever waits for it may go on."""
-        self._changed.set()
-        if self._loop is not None:
-            try:
-                self._loop.call_soon_threadsafe(_nothing)
-            except RuntimeError:  # the loop was closed meanwhile, and the clock left
-                return
-
-    # --- checks
-
-    def _not_backwards(self, name: str, seconds: float) -> None:
+    def _check(self, name: str, seconds: float, *, sync: bool) -> None:
+        """Make sure that the clock can be moved by this much from here."""
         if not 0 <= seconds < math.inf:
-            raise SimulatedTimeError(errors.BACKWARDS.format(name=name, seconds=seconds))
-
-    def _check(self, name: str, *, sync: bool) -> Any:
-        """The loop of the clock, after making sure that it can be moved from here."""
+            raise SimulatedTimeError(errors.NOT_FORWARD.format(name=name, seconds=seconds))
         if _active is not self or self._owner is None:
             raise SimulatedTimeError(errors.NOT_ENTERED)
         if sync != (self._loop is None):
             raise SimulatedTimeError((errors.USE_ASYNC if sync else errors.USE_SYNC).format(name=name))
-        if not sync and asyncio.get_running_loop() is not self._loop:
-            raise SimulatedTimeError(errors.WRONG_RUNNING_LOOP.format(name=name))
         current = threading.current_thread()
         if current is not self._owner:
-            raise SimulatedTimeError(errors.WRONG_THREAD.format(name=name, thread=current.name, owner=self._owner.name))
+            raise SimulatedTimeError(
+                errors.WRONG_THREAD.format(name=name, thread=current.name, owner=self._owner.name)
+            )
         self._hands.check()
-        return self._loop
+
+    # --- time.sleep
+
+    def _sleep(self, seconds: float, /) -> None:
+        """What time.sleep does meanwhile: it costs simulated time and no real time."""
+        caller = str(sys._getframe(2).f_globals.get("__name__", "")).partition(".")[0]
+        polls = caller in self._real_sleepers
+        ns = round(seconds * 1e9) if 0 < seconds < math.inf else 0
+        if threading.current_thread() is self._owner:
+            if polls or not ns:
+                shim.real_sleep(seconds)
+                self._works.flow(max(seconds, 0))
+            elif self._loop is None:
+                self._works.walk_to(self._hands.now_ns + ns)
+            else:
+                self._works.sleep_in_loop(ns)
+            return
+        work = None if polls or not ns or _runs_a_loop() else self._works.threads.current()
+        if work is None:
+            shim.real_sleep(seconds)
+        else:
+            self._works.sleepers.park(self._hands.now_ns + ns, work)
+
+    def _wake_loop(self) -> None:
+        if self._loop is not None:
+            try:
+                self._loop.call_soon_threadsafe(_nothing)
+            except RuntimeError:  # closed meanwhile, and so the clock was left
+                return
 
 
 def _nothing() -> None:
     """Wakes a loop that waits in its selector."""
+
+
+def _runs_a_loop() -> bool:
+    """Whether an event loop runs in this thread: not the clock's, so it keeps real time."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _leave_in_child() -> None:
@@ -355,4 +283,5 @@ def _leave_in_child() -> None:
         _active.leave()
 
 
-os.register_at_fork(after_in_child=_leave_in_child)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_in_child)

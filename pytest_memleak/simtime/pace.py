@@ -16,6 +16,8 @@ _WAKEUPS = 20_000
 _WAKEUPS_PER_SECOND = 300
 # Passes of the loop between two looks at the real clock while it is busy.
 _PASSES_PER_LOOK = 1024
+# Frames that say nothing about where a task of the app waits.
+_OURS = ("asyncio", "pytest_memleak")
 # Timer ties: less than the rounding of float seconds can add up to.
 TOLERANCE_NS = 1_000
 
@@ -57,7 +59,7 @@ class Pace:
             due_ns = -(-due_ns // self._resolution_ns) * self._resolution_ns
         return min(due_ns, self.target_ns)
 
-    def count_wakeup(self, now_ns: int) -> str | None:
+    def storm(self, now_ns: int) -> str | None:
         """One timer of an advance is about to fire; the text of the error when it is a storm."""
         self._wakeups += 1
         limit = max(_WAKEUPS, _WAKEUPS_PER_SECOND * (self.target_ns - self._from_ns) // 10**9)
@@ -66,7 +68,9 @@ class Pace:
         if self._wakeups <= limit:
             return None
         culprit = self.setters.most_common(1)[0][0] if self.setters else "threads that sleep"
-        return TIMER_STORM.format(wakeups=self._wakeups, moved_s=(now_ns - self._from_ns) / 1e9, culprit=culprit)
+        return TIMER_STORM.format(
+            wakeups=self._wakeups, moved_s=(now_ns - self._from_ns) / 1e9, culprit=culprit
+        )
 
     def too_far(self, due_ns: int, notice: Callable[[str], None]) -> bool:
         """Whether an iteration would use up too much simulated time by itself; says so once."""
@@ -117,12 +121,12 @@ def running_tasks(limit: int = 8) -> str:
 
 
 def place_of(task: asyncio.Task[Any]) -> str:
-    """A task's name and its innermost line outside asyncio: ``Task-3 in ticker (app.py:12)``."""
+    """A task's name and its innermost line of user code: ``Task-3 in ticker (app.py:12)``."""
     coroutine: Any = task.get_coro()
     frame: FrameType | None = None
     while coroutine is not None:
         inner = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
-        if inner is not None and inner.f_globals.get("__name__", "").partition(".")[0] != "asyncio":
+        if inner is not None and inner.f_globals.get("__name__", "").partition(".")[0] not in _OURS:
             frame = inner
         coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
     if frame is None:

@@ -40,6 +40,7 @@ class Sleepers:
             if self._closed:
                 return
             heapq.heappush(self._parked, (wake_ns, next(self._order), bell, work))
+            work.park()
             self._in_flight.discard(work)
         self._changed()
         bell.wait()
@@ -54,6 +55,7 @@ class Sleepers:
             if not self._parked or self._parked[0][0] > now_ns:
                 return False
             _, _, bell, work = heapq.heappop(self._parked)
+            work.parked = False
             self._in_flight.add(work)
         bell.set()
         return True

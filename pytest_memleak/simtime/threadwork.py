@@ -12,10 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from .inflight import InFlight
-from .work import Job, NewThread, ThreadWork, Work
+from .work import Job, ThreadWork, Work
 
 # Threads started by these run jobs that are seen on their own, or wait for something real.
-_NOT_THE_APP = frozenset({"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"})
+_NOT_THE_APP = frozenset(
+    {"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"}
+)
 
 
 class ThreadWatch:
@@ -28,7 +30,7 @@ class ThreadWatch:
         self._in_flight = in_flight
         self._threads: weakref.WeakKeyDictionary[threading.Thread, ThreadWork] = weakref.WeakKeyDictionary()
         self._jobs: weakref.WeakKeyDictionary[Future[Any], Job] = weakref.WeakKeyDictionary()
-        self._local = threading.local()
+        self._running: weakref.WeakKeyDictionary[threading.Thread, Job] = weakref.WeakKeyDictionary()
         self._undo = contextlib.ExitStack()
         self._active = False
 
@@ -47,20 +49,23 @@ class ThreadWatch:
 
     def current(self) -> Work | None:
         """The work the calling thread does, None for a thread of somebody else."""
-        job: Job | None = getattr(self._local, "job", None)
-        return job or self._current_thread()
+        return self._work_of(threading.current_thread())
 
     def job_of(self, future: Future[Any]) -> Job | None:
         """The job behind the future that a pool returned."""
         return self._jobs.get(future)
 
-    def _current_thread(self) -> ThreadWork | None:
-        thread = threading.current_thread()
-        work = self._threads.get(thread)
-        if isinstance(work, NewThread):  # it sleeps: from now on it is one that does
-            self._in_flight.discard(work)
-            work = self._threads[thread] = ThreadWork(thread)
-        return work
+    def sleeps(self, awaited: object) -> bool:
+        """Whether what some thread waits for, a thread or a pool's future, is asleep in simulated time."""
+        work: Work | None = None
+        if isinstance(awaited, Future):
+            work = self._jobs.get(awaited)
+        elif isinstance(awaited, threading.Thread):
+            work = self._work_of(awaited)
+        return work is not None and work.parked
+
+    def _work_of(self, thread: threading.Thread) -> Work | None:
+        return self._running.get(thread) or self._threads.get(thread)
 
     def _replace(self, owner: type, name: str, watch: Callable[[Any], Any]) -> None:
         before = vars(owner)[name]
@@ -78,10 +83,9 @@ class ThreadWatch:
 
     def _watch_start(self, start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
         def watching(thread: threading.Thread) -> None:
-            caller = str(sys._getframe(1).f_globals.get("__name__", "")).partition(".")[0]
-            if not self._active or caller in _NOT_THE_APP or isinstance(thread, threading.Timer):
+            if not self._active or _caller() in _NOT_THE_APP or isinstance(thread, threading.Timer):
                 return start(thread)
-            work = self._threads[thread] = NewThread(thread)
+            work = self._threads[thread] = ThreadWork(thread)
             self._in_flight.add(work)
             try:
                 start(thread)
@@ -92,8 +96,11 @@ class ThreadWatch:
         return watching
 
     def _watch_submit(self, submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
-        def watching(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-            if not self._active:
+        def watching(
+            pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+        ) -> Future[Any]:
+            # anyio gives its portals, whole event loops, to a pool.
+            if not self._active or _caller() == "anyio":
                 return submit(pool, fn, *args, **kwargs)
             job = Job(fn, args)
             self._in_flight.add(job)
@@ -125,11 +132,17 @@ class ThreadWatch:
 
     def _run(self, job: Job, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """In the worker thread: its sleeps belong to this job."""
-        self._local.job = job
+        thread = threading.current_thread()
+        self._running[thread] = job
         try:
             return function(*args, **kwargs)
         finally:
-            self._local.job = None
+            self._running.pop(thread, None)
+
+
+def _caller() -> str:
+    """The package that called the function that asks."""
+    return str(sys._getframe(2).f_globals.get("__name__", "")).partition(".")[0]
 
 
 def _anyio_backend() -> type | None:

@@ -13,12 +13,12 @@ from .errors import BLOCKED
 from .shim import real_monotonic
 
 if TYPE_CHECKING:
-    from .clock import SimulatedClock
+    from .clockwork import Clockwork
 
-_LOOK_S = 0.02
+_LOOK_S, _LOOK_AT_SLEEPERS_S = 0.25, 0.02
 # A deadline loop on a clock that stands still would never end: after this, time flows like real time.
-_FLOWS_AFTER_S = 1.0
-_SAYS_SO_AFTER_S = 10.0
+FLOWS_AFTER_S = 1.0
+SAYS_SO_AFTER_S = 10.0
 # Code in which a thread waits for another thread.
 _WAITING = frozenset({threading.__file__, queue.__file__, concurrent.futures._base.__file__})
 
@@ -26,8 +26,8 @@ _WAITING = frozenset({threading.__file__, queue.__file__, concurrent.futures._ba
 class Watchdog:
     """Looks after one clock from `start` to `stop`."""
 
-    def __init__(self, clock: SimulatedClock) -> None:
-        self._clock = clock
+    def __init__(self, works: Clockwork) -> None:
+        self._works = works
         self._stopped = threading.Event()
         self._said_for = 0.0
 
@@ -41,28 +41,34 @@ class Watchdog:
         self._stopped.set()
 
     def _run(self) -> None:
-        looked_s = real_monotonic()
-        while not self._stopped.wait(_LOOK_S):
+        works, looked_s = self._works, real_monotonic()
+        while not self._stopped.wait(_LOOK_S if works.sleepers.next_ns is None else _LOOK_AT_SLEEPERS_S):
             now_s, passed_s = real_monotonic(), real_monotonic() - looked_s
             looked_s = now_s
-            if beat_s := self._clock.beat_s:
-                self._look(beat_s, now_s - beat_s, passed_s)
+            beat_s = works.beat_s
+            if not beat_s:
+                continue
+            if self._awaited_thread_sleeps():
+                works.wake_one()
+            elif now_s - beat_s > FLOWS_AFTER_S:
+                works.flow(passed_s)
+                self._say(beat_s, now_s - beat_s)
 
-    def _look(self, beat_s: float, blocked_s: float, passed_s: float) -> None:
-        clock = self._clock
-        if clock.sleepers.next_ns is not None and self._owner_waits() and not clock.in_flight.hold_s():
-            # The thread waits for others, and those sleep: nobody would ever wake them.
-            clock.wake_next_sleeper()
-            return
-        if blocked_s < _FLOWS_AFTER_S:
-            return
-        clock.flow(passed_s)
-        if blocked_s > _SAYS_SO_AFTER_S and self._said_for != beat_s:
-            self._said_for = beat_s
-            frame = sys._current_frames().get(self._owner.ident or 0)
-            stack = "".join(traceback.format_stack(frame)[-8:])
-            sys.stderr.write(BLOCKED.format(thread=self._owner.name, real_s=blocked_s, stack=stack))
-
-    def _owner_waits(self) -> bool:
+    def _awaited_thread_sleeps(self) -> bool:
+        """Whether the thread of the clock waits for one that sleeps: nobody else would ever wake that one."""
+        if self._works.sleepers.next_ns is None:
+            return False
         frame = sys._current_frames().get(self._owner.ident or 0)
-        return frame is not None and frame.f_code.co_filename in _WAITING
+        while frame is not None and frame.f_code.co_filename in _WAITING:
+            if self._works.threads.sleeps(frame.f_locals.get("self")):
+                return True
+            frame = frame.f_back
+        return False
+
+    def _say(self, beat_s: float, blocked_s: float) -> None:
+        """Print once where a call has been blocking for long."""
+        if blocked_s < SAYS_SO_AFTER_S or self._said_for == beat_s:
+            return
+        self._said_for = beat_s
+        stack = "".join(traceback.format_stack(sys._current_frames().get(self._owner.ident or 0))[-8:])
+        sys.stderr.write(BLOCKED.format(thread=self._owner.name, real_s=blocked_s, stack=stack))

@@ -9,15 +9,30 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Work:
     """One thing in flight. It is compared by identity; `site` is what the clock learns about."""
 
-    __slots__ = ("__weakref__",)
-    expected = True  # its silence is worth a warning
-    patience_share = 1.0
+    __slots__ = ("parked",)
+
+    def __init__(self) -> None:
+        self.parked = False
+
+    def park(self) -> None:
+        """Its thread sleeps in simulated time: nothing really happens."""
+        self.parked = True
+
+    @property
+    def expected(self) -> bool:
+        """Whether its silence is worth a warning."""
+        return True
+
+    @property
+    def patience_share(self) -> float:
+        """The share of the clock's patience that it deserves."""
+        return 1.0
 
     def over(self) -> bool:
         """Whether it has ended."""
@@ -39,6 +54,7 @@ class OutsideFuture(Work):
     __slots__ = ("_code", "_future", "_line")
 
     def __init__(self, future: asyncio.Future[Any], code: CodeType, line: int) -> None:
+        super().__init__()
         self._future, self._code, self._line = future, code, line
 
     def over(self) -> bool:
@@ -54,21 +70,20 @@ class OutsideFuture(Work):
 
 
 class StreamRead(OutsideFuture):
-    """A StreamReader that waits for data: the transport tells one connection from another."""
+    """A StreamReader that waits for data: the connection tells one from another, not the line in asyncio."""
 
-    __slots__ = ("_transport",)
+    __slots__ = ("_fd",)
 
-    def __init__(self, future: asyncio.Future[Any], code: CodeType, line: int, transport: Any) -> None:
+    def __init__(self, future: asyncio.Future[Any], code: CodeType, line: int, fd: int) -> None:
         super().__init__(future, code, line)
-        self._transport = transport
+        self._fd = fd
 
     @property
     def site(self) -> Hashable:
-        return "stream", id(self._transport)
+        return "stream", self._fd
 
     def describe(self) -> str:
-        info = getattr(self._transport, "get_extra_info", lambda _name: None)
-        return f"a read on the connection to {info('peername') or 'a pipe'}"
+        return _answer_on(self._fd)
 
 
 class Job(Work):
@@ -77,6 +92,7 @@ class Job(Work):
     __slots__ = ("_code", "_ended", "_name", "waiter")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        super().__init__()
         plain = _plain_function(function, args)
         # Names, not the function: what the app gave away must not live longer because of us.
         self._code: CodeType | None = getattr(plain, "__code__", None)
@@ -114,23 +130,41 @@ def _plain_function(function: Any, args: tuple[Any, ...]) -> Any:
 
 
 class ThreadWork(Work):
-    """A thread of the app between two sleeps."""
+    """A thread of the app between two sleeps.
 
-    __slots__ = ("_thread",)
+    Until its first sleep it is on its way there, or will never sleep at all: that gets little patience.
+    """
+
+    __slots__ = ("_slept", "_thread")
 
     def __init__(self, thread: threading.Thread) -> None:
+        super().__init__()
         self._thread = thread
+        self._slept = False
+
+    def park(self) -> None:
+        super().park()
+        self._slept = True
+
+    @property
+    def expected(self) -> bool:
+        return self._slept
+
+    @property
+    def patience_share(self) -> float:
+        return 1.0 if self._slept else 0.1
 
     def over(self) -> bool:
         return self._thread.ident is not None and not self._thread.is_alive()
 
     @property
     def site(self) -> Hashable:
-        return type(self).__name__, self._code or type(self._thread)
+        return self._slept, self._code or type(self._thread)
 
     def describe(self) -> str:
         code = self._code
-        return f"thread {self._thread.name!r}" + (f" ({code.co_filename}:{code.co_firstlineno})" if code else "")
+        where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
+        return f"thread {self._thread.name!r}{where}"
 
     @property
     def _code(self) -> CodeType | None:
@@ -139,20 +173,13 @@ class ThreadWork(Work):
         return code if isinstance(code, CodeType) else None
 
 
-class NewThread(ThreadWork):
-    """A thread that has just started: it may be on its way to its first sleep, or never sleep at all."""
-
-    __slots__ = ()
-    expected = False
-    patience_share = 0.1
-
-
 class Child(Work):
     """A live subprocess of the loop."""
 
     __slots__ = ("_command", "_transport")
 
     def __init__(self, transport: asyncio.SubprocessTransport, command: str) -> None:
+        super().__init__()
         self._transport, self._command = transport, command
 
     def over(self) -> bool:
@@ -172,6 +199,7 @@ class Connection(Work):
     __slots__ = ("_fd",)
 
     def __init__(self, fd: int) -> None:
+        super().__init__()
         self._fd = fd
 
     def over(self) -> bool:
@@ -182,19 +210,37 @@ class Connection(Work):
         return "connection", self._fd
 
     def describe(self) -> str:
-        return f"an answer from {_peer(self._fd) or f'file descriptor {self._fd}'}"
+        return _answer_on(self._fd)
 
 
-def _peer(fd: int) -> str | None:
-    """The address at the other end of a socket, None if it has none."""
+def _answer_on(fd: int) -> str:
+    peer = addresses_of(fd).peer
+    return f"an answer from {':'.join(map(str, peer[:2]))}" if peer else f"an answer on file descriptor {fd}"
+
+
+class Addresses(NamedTuple):
+    """Both ends of a socket as (host, port, ...), None for what has no such thing."""
+
+    own: tuple[Any, ...] | None
+    peer: tuple[Any, ...] | None
+    listens: bool = False
+
+
+def addresses_of(fd: int) -> Addresses:
+    """The two ends of an internet socket. Pipes and Unix sockets have none."""
     try:
         sock = socket.socket(fileno=fd)
     except OSError:
-        return None
+        return Addresses(None, None)
     try:
-        address = sock.getpeername()
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return Addresses(None, None, bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
+        own = sock.getsockname()
+        try:
+            return Addresses(own, sock.getpeername())
+        except OSError:
+            return Addresses(own, None, bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
     except OSError:
-        return None
+        return Addresses(None, None)
     finally:
         sock.detach()
-    return ":".join(map(str, address[:2])) if isinstance(address, tuple) else str(address)

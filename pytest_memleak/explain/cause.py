@@ -1,0 +1,108 @@
+"""What kind of growth it is, in one sentence, from numbers alone. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_memleak.explain import wording
+from pytest_memleak.model import GrowthFacts
+
+Kind = Literal[
+    "python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"
+]
+
+# The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
+_MOST = 0.6
+_LITTLE = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The kind and the sentence for it."""
+
+    kind: Kind
+    sentence: str
+
+
+def python_share(growth: GrowthFacts, python_bytes_per_iteration: float) -> float:
+    """The part of the growth that Python's allocators account for, 0 to 1 (or a little above)."""
+    whole = reference(growth)
+    return python_bytes_per_iteration / whole if whole > 0 else 0.0
+
+
+def reference(growth: GrowthFacts) -> float:
+    """The growth to be explained, bytes per iteration: live bytes, or RSS where it alone grows."""
+    live = growth.live_bytes_per_iteration or 0.0
+    rss = growth.rss_bytes_per_iteration
+    return live if live > _LITTLE * rss else rss
+
+
+def cause_of(
+    growth: GrowthFacts, python_bytes_per_iteration: float, cycle_bytes_per_iteration: float = 0.0
+) -> Cause:
+    """Name the kind of growth.
+
+    Args:
+        growth: what the sensors measured.
+        python_bytes_per_iteration: what tracemalloc saw staying, bytes per iteration.
+        cycle_bytes_per_iteration: what only ``gc.collect()`` freed, bytes per iteration.
+
+    Returns:
+        The kind and one sentence with its numbers.
+    """
+    live = growth.live_bytes_per_iteration
+    only_rss = live is not None and live <= _LITTLE * growth.rss_bytes_per_iteration
+    share = python_share(growth, python_bytes_per_iteration)
+    if only_rss and share < _MOST:
+        return _rss_alone(growth)
+    if share >= _MOST:
+        text = f"Python objects: {wording.size(python_bytes_per_iteration)} per iteration stay allocated"
+        return Cause(kind="python", sentence=text + _clients(growth))
+    if cycle_bytes_per_iteration >= _MOST * reference(growth) > 0:
+        size = wording.size(cycle_bytes_per_iteration)
+        return Cause(kind="garbage", sentence=f"reference cycles: gc.collect() frees {size} per iteration")
+    whole = wording.size(reference(growth))
+    if share >= _LITTLE:
+        text = (
+            f"Python objects and native memory together: {wording.size(python_bytes_per_iteration)} of "
+            f"{whole} per iteration are Python objects, the rest is native"
+        )
+        return Cause(kind="mixed", sentence=text + _clients(growth))
+    if reference(growth) <= 0:
+        return Cause(kind="unknown", sentence="no growth that a kind could be named for")
+    text = (
+        f"native allocations: {whole} per iteration, of which Python's allocators know "
+        f"{wording.size(python_bytes_per_iteration)}"
+    )
+    return Cause(kind="native", sentence=text + _clients(growth))
+
+
+def _rss_alone(growth: GrowthFacts) -> Cause:
+    """RSS grew, the heap did not."""
+    grown = wording.size(growth.rss_growth_bytes)
+    head = f"RSS grew {grown}, the heap did not"
+    trimmed, mapped = growth.trimmed_bytes, growth.vms_growth_bytes
+    if trimmed is not None and trimmed >= growth.rss_growth_bytes / 2 > 0:
+        text = f"{head}; trimming gave {wording.size(trimmed)} back: freed memory not returned, not a leak"
+        return Cause(kind="fragmentation", sentence=text)
+    if growth.threads_per_iteration > 0.1 and growth.iterations:
+        threads = wording.count(growth.threads_per_iteration)
+        text = f"{head}: {threads} threads per iteration stay, each with its stack"
+        return Cause(kind="threads", sentence=text)
+    if mapped is not None and mapped < growth.rss_growth_bytes / 4:
+        text = (
+            f"{head}, and the address space did not either: pages reserved long ago were touched for "
+            "the first time, which is bounded"
+        )
+        return Cause(kind="first_touch", sentence=text)
+    if mapped is not None:
+        text = f"memory maps: {head}, the address space grew {wording.size(mapped)} (mmap, shared memory)"
+        return Cause(kind="maps", sentence=text)
+    return Cause(kind="unknown", sentence=f"{head}: memory maps or freed memory not returned")
+
+
+def _clients(growth: GrowthFacts) -> str:
+    if growth.clients_per_iteration <= 0.01:
+        return ""
+    return f"; {wording.count(growth.clients_per_iteration)} clients per iteration are left open"

@@ -1,0 +1,152 @@
+"""The length of every collection and the number of objects of every type, at one moment.
+
+A census keeps numbers only, no reference to what it counted. It looks at the objects the garbage
+collector tracks and at what they refer to directly, because a dict or bytearray that holds only
+atoms is not tracked itself. Lengths are read through the built-in type (``dict.__len__(o)``), so a
+subclass's own ``__len__`` is never called; types are keyed by ``id``, for a metaclass may define
+``__hash__``.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import collections
+import functools
+import gc
+import io
+import queue
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from pytest_memleak.explain.static import mro
+from pytest_memleak.origin import kind_of
+
+LRU_CACHE = type(functools.lru_cache(len))
+_REBOUND = (str, bytes, tuple, frozenset, list)
+
+
+def _buffer_length(stream: Any) -> int:
+    """Bytes in a BytesIO; 0 when it is closed."""
+    try:
+        with io.BytesIO.getbuffer(stream) as view:
+            return view.nbytes
+    except ValueError:
+        return 0
+
+
+def _text_length(stream: Any) -> int:
+    """Characters written to a StringIO; 0 when it is closed."""
+    try:
+        return io.StringIO.tell(stream)
+    except ValueError:
+        return 0
+
+
+_LENGTHS: tuple[tuple[type, Callable[[Any], int]], ...] = (
+    (dict, dict.__len__),
+    (list, list.__len__),
+    (set, set.__len__),
+    (collections.deque, collections.deque.__len__),
+    (bytearray, bytearray.__len__),
+    (array.array, array.array.__len__),
+    (io.BytesIO, _buffer_length),
+    (io.StringIO, _text_length),
+    (queue.SimpleQueue, queue.SimpleQueue.qsize),
+    (LRU_CACHE, lambda cache: LRU_CACHE.cache_info(cache).currsize),
+)
+
+
+@functools.lru_cache(maxsize=1)
+def _measured() -> dict[int, Callable[[Any], int]]:
+    return {id(kind): length for kind, length in _LENGTHS}
+
+
+def length_function(kind: type) -> Callable[[Any], int] | None:
+    """How to measure a collection of type `kind` without calling its class's own code."""
+    measured = _measured()
+    for base in mro(kind):
+        if id(base) in measured:
+            return measured[id(base)]
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Census:
+    """Lengths by object id, object counts by type id, lengths of what app modules bind by name."""
+
+    lengths: dict[int, int]
+    types: dict[int, int]
+    names: dict[tuple[str, str], int]
+    atexit_callbacks: int
+
+
+def namespaces() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The namespace of every imported module, by name, in the order of the names."""
+    for name, module in sorted(sys.modules.items()):
+        if issubclass(type(module), ModuleType):
+            yield name, ModuleType.__getattribute__(module, "__dict__")
+
+
+def module_kind(namespace: dict[str, Any]) -> str:
+    """Whose code a module is (see `origin.kind_of`); an interactive ``__main__`` is the app's."""
+    path = namespace.get("__file__")
+    if type(path) is str:
+        return kind_of(path)
+    return "app" if namespace.get("__name__") == "__main__" else "python"
+
+
+def _names_bound_by_the_app() -> dict[tuple[str, str], int]:
+    """Lengths by name: what grows by rebinding (``LOG += line``) is a new object each time."""
+    return {
+        (module, name): len(value)
+        for module, namespace in namespaces()
+        if module_kind(namespace) == "app"
+        for name, value in list(namespace.items())
+        if type(value) in _REBOUND
+    }
+
+
+def collections_of(objects: list[Any]) -> Iterator[tuple[Any, int]]:
+    """Every collection among `objects` and their direct referents, once, with its length.
+
+    The dict inside an ``lru_cache`` and the list inside a ``SimpleQueue`` are left out: the cache and
+    the queue themselves are counted.
+    """
+    functions: dict[int, Callable[[Any], int] | None] = {}
+    seen: set[int] = set()
+    inner: set[int] = set()
+    for item in objects:
+        if type(item) is LRU_CACHE or type(item) is queue.SimpleQueue:
+            inner.update(id(part) for part in gc.get_referents(item) if type(part) in (dict, list))
+    referents = gc.get_referents
+    for item in objects:
+        for candidate in (item, *referents(item)):
+            kind = type(candidate)
+            key = id(kind)
+            if key not in functions:
+                functions[key] = length_function(kind)
+            length = functions[key]
+            if length is None or id(candidate) in seen or id(candidate) in inner:
+                continue
+            seen.add(id(candidate))
+            yield candidate, length(candidate)
+
+
+def take_census() -> Census:
+    """Count everything. Call ``gc.collect()`` before, or garbage is counted too."""
+    objects = gc.get_objects()
+    types: dict[int, int] = {}
+    for item in objects:
+        key = id(type(item))
+        types[key] = types.get(key, 0) + 1
+    lengths = {id(found): length for found, length in collections_of(objects)}
+    return Census(
+        lengths=lengths,
+        types=types,
+        names=_names_bound_by_the_app(),
+        atexit_callbacks=atexit._ncallbacks(),
+    )

@@ -1,0 +1,137 @@
+"""Native allocations: memory that C code took and did not give back, recorded by memray.
+
+Runs only when the growth is not Python's: a few iterations inside ``memray.Tracker`` with native
+stacks; what is left of them, as often as there were iterations (or a multiple), is the leak.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_memleak.explain import wording
+from pytest_memleak.explain.watch import Step
+from pytest_memleak.model import Finding, Site
+from pytest_memleak.origin import kind_of
+
+NATIVE_ITERATIONS = 10
+_ROWS = 3
+_FRAMES = 40
+_ALLOCATORS = frozenset(("malloc", "realloc", "calloc", "posix_memalign", "aligned_alloc", "memalign",
+                         "valloc", "pvalloc", "operator new", "mmap"))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NativeLeak:
+    """Memory kept by native code, for one stack.
+
+    Args:
+        bytes_per_iteration: what it keeps.
+        blocks_per_iteration: in how many allocations.
+        stack: ``function file:line``, the innermost frame first.
+        site: the app's line on the stack, else the innermost Python line.
+        function: the innermost native function that is not an allocator.
+    """
+
+    bytes_per_iteration: float
+    blocks_per_iteration: float
+    stack: tuple[str, ...]
+    site: Site | None
+    function: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Native:
+    """What memray saw, or why it saw nothing."""
+
+    leaks: tuple[NativeLeak, ...] = ()
+    note: str | None = None
+
+
+async def native_leaks(step: Step) -> Native:
+    """Record some iterations with memray.
+
+    Args:
+        step: runs one iteration.
+
+    Returns:
+        The leaking stacks, the largest first; a note where memray is missing or busy.
+    """
+    try:
+        import memray
+    except ImportError:
+        return Native(note="native stacks are unknown: memray is not installed (Linux and macOS only)")
+    if sys.getprofile() is not None:
+        return Native(note="native stacks are unknown: a profiler is running, and memray needs its hook")
+    await step()
+    gc.collect()
+    with tempfile.TemporaryDirectory(prefix="memleak-") as folder:
+        recording = os.path.join(folder, "recording.bin")
+        try:
+            tracker = memray.Tracker(recording, native_traces=True, trace_python_allocators=True)
+            with tracker:
+                for _ in range(NATIVE_ITERATIONS):
+                    await step()
+                gc.collect()
+        except RuntimeError as error:  # another Tracker is active
+            return Native(note=f"native stacks are unknown: {error}")
+        with memray.FileReader(recording) as reader:
+            records = list(reader.get_leaked_allocation_records(merge_threads=True))
+            python = {int(kind) for kind in memray.AllocatorType if kind.name.startswith("PYMALLOC")}
+            leaks = [_leak(record) for record in _repeated(records, python)]
+    leaks.sort(key=lambda leak: (-leak.bytes_per_iteration, leak.stack))
+    return Native(leaks=tuple(leaks[:_ROWS]), note=None if leaks else _NOTHING)
+
+
+_NOTHING = (
+    "memray saw no native allocation that every iteration leaves behind: the memory may be an "
+    "allocator's own, or taken with brk or mmap by code that was already running"
+)
+
+
+def _repeated(records: Iterable[Any], python: set[int]) -> list[Any]:
+    """What every iteration leaves behind, without Python's own allocator.
+
+    The last iteration may still hold what the next one frees, so one is allowed to be missing.
+    """
+    return [
+        record
+        for record in records
+        if record.allocator not in python and record.n_allocations >= NATIVE_ITERATIONS - 1
+    ]
+
+
+def _leak(record: Any) -> NativeLeak:
+    frames = record.hybrid_stack_trace(_FRAMES)
+    stack = [(name, path, line) for name, path, line in frames if kind_of(path) != "plugin"]
+    function = next((name for name, _, _ in stack if name.partition("(")[0] not in _ALLOCATORS), "?")
+    lines = [(path, line) for _, path, line in stack if path.endswith(".py")]
+    app = next((place for place in lines if kind_of(place[0]) == "app"), None)
+    place = app or next(iter(lines), None)
+    return NativeLeak(
+        bytes_per_iteration=record.size / NATIVE_ITERATIONS,
+        blocks_per_iteration=record.n_allocations / NATIVE_ITERATIONS,
+        stack=tuple(f"{name} {path}:{line}" for name, path, line in stack[:12]),
+        site=Site(path=place[0], line=place[1]) if place else None,
+        function=function,
+    )
+
+
+def native_finding(leak: NativeLeak, root: str) -> Finding:
+    """One row of the report."""
+    where = f", called from {wording.place(leak.site.path, root)}:{leak.site.line}" if leak.site else ""
+    return Finding(
+        kind="native_allocation",
+        summary=(
+            f"{leak.function}{where} keeps {wording.size(leak.bytes_per_iteration)} of native memory in "
+            f"{wording.count(leak.blocks_per_iteration)} allocations per iteration"
+        ),
+        details=("stack, innermost first:", *(f"  {frame}" for frame in leak.stack)),
+        path=leak.site.path if leak.site else None,
+        line=leak.site.line if leak.site else None,
+    )

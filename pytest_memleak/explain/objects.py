@@ -1,0 +1,110 @@
+"""Growth that is no collection's: types whose count grows, linked objects, cycles, gc.garbage."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+
+from pytest_memleak.explain import wording
+from pytest_memleak.explain.holders import per_request
+from pytest_memleak.explain.naming import Name, Namer
+from pytest_memleak.explain.reach import is_tool, trails
+from pytest_memleak.explain.static import class_name, module_file, module_name
+from pytest_memleak.explain.watch import Watched
+from pytest_memleak.model import Finding
+from pytest_memleak.origin import kind_of
+
+_ROWS = 8
+_TYPES_TO_FOLLOW = 3
+
+
+def growing_types(watched: Watched) -> tuple[tuple[type, int], ...]:
+    """The types whose number of objects grew, the app's first, then by growth."""
+    kinds: dict[int, type] = {}
+    for item in gc.get_objects():
+        if id(type(item)) in watched.types:
+            kinds[id(type(item))] = type(item)
+    grown = [(kind, watched.types[key]) for key, kind in kinds.items() if not is_tool(module_name(kind))]
+    return tuple(
+        sorted(grown, key=lambda entry: (not is_app_type(entry[0]), -entry[1], class_name(entry[0])))
+    )
+
+
+def is_app_type(kind: type) -> bool:
+    """Whether a class is defined in the app's own code."""
+    path = module_file(module_name(kind))
+    return module_name(kind) == "__main__" if path is None else kind_of(path) == "app"
+
+
+def types_finding(types: Sequence[tuple[type, int]], watched: Watched) -> Finding | None:
+    """The growing types as one finding; None when none grows."""
+    if not types:
+        return None
+    rows = [f"{class_name(kind)}: {per_request(grown, watched, 'objects')}" for kind, grown in types[:_ROWS]]
+    if len(types) > _ROWS:
+        rows.append(f"and {len(types) - _ROWS} more types")
+    first, grown = types[0]
+    return Finding(
+        kind="object_growth",
+        summary=f"{class_name(first)} grows by {per_request(grown, watched, 'objects')}",
+        details=tuple(rows),
+    )
+
+
+def linked_holder(types: Sequence[tuple[type, int]]) -> tuple[Name, type] | None:
+    """The app's name that leads to a chain of growing objects, where no collection grows.
+
+    The ends of the chain, the oldest and the newest objects of the type, are looked for: one of them
+    is what a name refers to.
+    """
+    for kind, _ in types[:_TYPES_TO_FOLLOW]:
+        instances = [item for item in gc.get_objects() if type(item) is kind]
+        ends = {id(item): item for item in (*instances[:2], *instances[-2:])}
+        chains = sorted(trails(ends).values(), key=len)
+        names = [Namer().name(chain) for chain in chains[:1]]
+        if names and names[0].owner == "app" and "[...]" not in names[0].path:
+            return names[0], kind
+    return None
+
+
+def linked_finding(name: Name, kind: type, grown: int, watched: Watched) -> Finding:
+    """The holder finding for linked objects."""
+    return Finding(
+        kind="holder",
+        summary=(
+            f"{name.path} ({name.owner}) leads to linked {class_name(kind)} objects, which grow by "
+            f"{per_request(grown, watched, 'objects')}"
+        ),
+        details=("no collection grows: each object refers to the one before it",),
+    )
+
+
+def cycles_finding(watched: Watched) -> Finding | None:
+    """What only ``gc.collect()`` frees, and of which types."""
+    if not watched.cycle_types:
+        return None
+    rows = tuple(
+        f"{name}: {wording.count(number)} objects per iteration" for name, number in watched.cycle_types
+    )
+    return Finding(
+        kind="cyclic_garbage",
+        summary=(
+            f"about {wording.size(watched.cycle_bytes)} per iteration are reference cycles awaiting "
+            "collection: gc.collect() frees them"
+        ),
+        details=(*rows, "break the cycle, or make sure that the garbage collector is not disabled"),
+    )
+
+
+def uncollectable_finding(watched: Watched) -> Finding | None:
+    """Objects the collector found and could not free."""
+    if not watched.uncollectable:
+        return None
+    names = sorted(set(watched.uncollectable))
+    return Finding(
+        kind="uncollectable",
+        summary=(
+            f"gc.garbage gained {len(watched.uncollectable)} uncollectable objects: {', '.join(names[:5])}"
+        ),
+        details=("look for gc.set_debug(gc.DEBUG_SAVEALL) or a C extension without tp_clear",),
+    )

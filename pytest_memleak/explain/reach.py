@@ -1,0 +1,162 @@
+"""The shortest chain of objects that leads from code to a growing collection.
+
+One breadth-first walk over what objects refer to (``gc.get_referents``: no code of theirs runs)
+starts at the namespaces of all imported modules, the app's first, so that among equally short
+chains the app's own wins. What no module reaches is looked for from the app's functions (closures),
+suspended coroutines (local variables) and instances. Frames are never entered: they hold everything
+for a moment. pytest, this plugin and other tools of the test run are neither roots nor steps.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextvars
+import gc
+import sys
+from collections.abc import Iterable, Mapping
+from types import (
+    AsyncGeneratorType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    ModuleType,
+    TracebackType,
+)
+from typing import Any
+
+from pytest_memleak.explain.census import module_kind, namespaces
+from pytest_memleak.explain.static import module_file, module_name
+from pytest_memleak.origin import kind_of
+
+SUSPENDED: tuple[type, ...] = (CoroutineType, AsyncGeneratorType, GeneratorType)
+_SKIPPED = frozenset(
+    map(id, (FrameType, CodeType, ModuleType, TracebackType, str, bytes, int, float, *SUSPENDED))
+)
+_TOOLS = ("_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_memleak", "xdist", "execnet",
+          "coverage", "memray", "tracemalloc")  # fmt: skip
+
+Trail = tuple[object, ...]
+
+
+def is_tool(module: str) -> bool:
+    """Whether a module belongs to the test run rather than to what is tested."""
+    return module.partition(".")[0] in _TOOLS
+
+
+def trails(targets: Mapping[int, object]) -> dict[int, Trail]:
+    """The chain from a root to each target that can be reached, by the target's id.
+
+    Args:
+        targets: the objects looked for, by id.
+
+    Returns:
+        For each target found: the objects from the root (a module's namespace, a function, a
+        suspended coroutine or an instance) to the target, both included.
+    """
+    found = _walk(_module_roots(), targets)
+    missing = {key: item for key, item in targets.items() if key not in found}
+    if missing:
+        found.update(_walk(_nameless_roots(), missing))
+    return found
+
+
+def _module_roots() -> list[object]:
+    """The namespaces of all modules: the app's, Python's, the dependencies'; then the event loop."""
+    rank = {"app": 0, "python": 1, "dependency": 2}  # dependencies refer to Python's, seldom the reverse
+    ranked = [
+        (rank.get(module_kind(namespace), 3), name, namespace)
+        for name, namespace in namespaces()
+        if not is_tool(name)
+    ]
+    ranked.sort(key=lambda entry: entry[:2])
+    return [namespace for _, _, namespace in ranked] + [running_loop()]
+
+
+def running_loop() -> object | None:
+    """The event loop: its timers and callbacks grow, and often no module refers to it."""
+    asyncio = sys.modules.get("asyncio")
+    return asyncio.events._get_running_loop() if asyncio is not None else None
+
+
+def _nameless_roots() -> list[object]:
+    """Functions, coroutines and instances that only a frame or native code holds."""
+    ranked: list[tuple[tuple[int, str], object]] = []
+    for item in gc.get_objects():
+        kind = type(item)
+        if kind is FunctionType:
+            place = (0, f"{item.__module__}.{item.__qualname__}")
+            path, module = item.__code__.co_filename, str(item.__module__)
+        elif kind in SUSPENDED:
+            code = _code_of(item)
+            place, path, module = (1, item.__qualname__), code.co_filename if code else "<", ""
+        else:
+            module = module_name(kind)
+            path = module_file(module) or "<"
+            place = (2, f"{module}.{kind.__name__}") if kind_of(path) == "app" else (3, "")
+        owner = kind_of(path)
+        if owner == "plugin" or is_tool(module) or place[0] == 3:
+            continue
+        if owner == "app" or kind in SUSPENDED:
+            ranked.append(((place[0] + (0 if owner == "app" else 3), place[1]), item))
+    ranked.sort(key=lambda entry: entry[0])
+    return [item for _, item in ranked]
+
+
+def _code_of(suspended: Any) -> CodeType | None:
+    for name in ("cr_code", "ag_code", "gi_code"):
+        code = getattr(suspended, name, None)  # C types: no code of the app's runs
+        if type(code) is CodeType:
+            return code
+    return None
+
+
+def _walk(roots: Iterable[object], targets: Mapping[int, object]) -> dict[int, Trail]:
+    """Breadth first from all roots at once; the first chain to reach a target is its shortest."""
+    parents: dict[int, object] = {}
+    waiting: collections.deque[object] = collections.deque()
+    missing = set(targets)
+    for root in roots:
+        if id(root) not in parents:
+            parents[id(root)] = None
+            waiting.append(root)
+            missing.discard(id(root))
+    context = contextvars.copy_context()
+    entered: dict[int, bool] = {}
+    while waiting and missing:
+        item = waiting.popleft()
+        for child in _children(item, context):
+            key = id(child)
+            if key in parents:
+                continue
+            if key in missing:
+                missing.discard(key)
+            elif not gc.is_tracked(child):
+                continue
+            kind = type(child)
+            if id(kind) not in entered:
+                entered[id(kind)] = id(kind) not in _SKIPPED and not is_tool(module_name(kind))
+            if not entered[id(kind)] or (kind is FunctionType and is_tool(str(child.__module__))):
+                continue
+            parents[key] = item
+            # a class or an instance and its namespace count as one step
+            if kind is dict and issubclass(type(item), type):
+                waiting.appendleft(child)
+            else:
+                waiting.append(child)
+    return {key: _trail(item, parents) for key, item in targets.items() if key in parents}
+
+
+def _children(item: object, context: contextvars.Context) -> list[Any]:
+    children = gc.get_referents(item)
+    if type(item) is contextvars.ContextVar and item in context:
+        children.append(context[item])
+    return children
+
+
+def _trail(item: object, parents: Mapping[int, object]) -> Trail:
+    chain = [item]
+    while (parent := parents[id(chain[-1])]) is not None:
+        chain.append(parent)
+    return tuple(reversed(chain))

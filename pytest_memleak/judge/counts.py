@@ -1,0 +1,42 @@
+"""Whether a count of open things keeps rising to the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from statistics import median
+
+MIN_ITERATIONS = 12
+# The smallest rise that counts: pools and executors waver by a few.
+MIN_RISE = 4
+
+
+def rise_per_iteration(counts: Sequence[int]) -> float | None:
+    """The rate at which a count keeps rising, per entry; None for one that does not.
+
+    The rule looks at the level that is never undercut again, the minimum of everything from a
+    point to the end. The count keeps rising when that level
+
+    - rises in the middle third and in the last, there at least half as much: a plateau stays;
+    - rises by at least `MIN_RISE`, on at least `MIN_RISE` occasions: new highs of a pool get rare;
+    - rises by more than three times the usual change from one entry to the next: noise does not
+      add up.
+
+    A sawtooth comes back down; one more every few iterations fulfils all three.
+    """
+    size = len(counts)
+    if size < MIN_ITERATIONS:
+        return None
+    last = size - size // 6  # near the end there is too little left to undercut a level
+    levels = list(accumulate(reversed(counts), min))[::-1][: last + 1]
+    start, one, two, end = levels[0], levels[last // 3], levels[2 * last // 3], levels[last]
+    middle_rise, last_rise = two - one, end - two
+    if min(middle_rise, last_rise) < 1 or 2 * last_rise < middle_rise:
+        return None
+    if min(end - start, len(set(levels)) - 1) < MIN_RISE:
+        return None
+    changes = [after - before for before, after in pairwise(counts)]
+    usual = median(changes)
+    if end - start <= 3 * median(abs(change - usual) for change in changes):
+        return None
+    return (end - start) / last
