@@ -93,7 +93,7 @@ def section(entry: Entry) -> str:
     lines = [title, "-" * min(len(title), WIDTH)]
     lines += _wrap(f"{entry['verdict'].replace('_', ' ').upper()}: {entry['message']}", "")
     for name, fact in _facts(entry):
-        lines += _wrap(fact, f"  {name:<12}")
+        lines += _wrap(fact, f"  {name:<12}") if fact else []
     for finding in entry["findings"]:
         if finding["summary"] not in entry["message"]:
             lines += _wrap(finding["summary"], "  * ")

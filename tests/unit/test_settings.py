@@ -134,6 +134,6 @@ def test_settings_are_frozen_and_plain_in_the_record():
 
     assert settings.as_dict()["max_growth"] == "64B/request"
     assert settings.as_dict()["max_memory_bytes"] == 10**9
-    assert {type(value) for value in settings.as_dict().values()} <= {str, int, float, bool, type(None)}
+    assert {type(value) for value in settings.as_dict().values()} <= {str, int, float, bool, list, type(None)}
     with pytest.raises(dataclasses.FrozenInstanceError):
         settings.profile = "quick"
