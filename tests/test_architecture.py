@@ -21,7 +21,7 @@ SHARED = ("model", "units", "settings", "origin", "verdict")
 FREE_OF_IO = {"pytest", "httpx", "psutil", "asyncio", "tracemalloc", "memray", "time_machine"}
 IMPORTERS = {
     "httpx": ("drive",),
-    "psutil": ("sense.memory", "sense.resources", "session"),  # session names the sensors of this machine
+    "psutil": ("sense", "session"),  # session names the sensors of this machine
     "memray": ("explain.native",),
 }
 """Who may import a library, as far as a rule says so."""
