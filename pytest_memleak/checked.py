@@ -138,7 +138,7 @@ class CheckedTest:
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
         """Put the verdict where the reports find it: properties, a section of the test, the session's record."""
-        entry = self._entry = verdict.as_dict(self.item.nodeid)
+        entry = self._entry = verdict.as_dict(self.item.nodeid, root=str(self.item.config.rootpath))
         self._record(entry)
         properties = self.item.user_properties
         # A rerun of the same test replaces what it said before.

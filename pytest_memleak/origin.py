@@ -66,3 +66,9 @@ def owner_of(path: str) -> str:
         return "dependency"
     version = version_of(package)
     return f"{package} {version}" if version else package
+
+
+def relative_path(path: str, root: str) -> str:
+    """`path` as reports show it: relative to `root` with forward slashes; absolute outside of it."""
+    inside = root and path.startswith(os.path.join(root, ""))
+    return (os.path.relpath(path, root) if inside else path).replace(os.sep, "/")

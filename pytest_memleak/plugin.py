@@ -136,6 +136,18 @@ class Checking:
 
         return {"asyncio": new_event_loop}
 
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        value = yield
+        if fixturedef.argname == "anyio_backend" and value == "asyncio":
+            from pytest_memleak.simtime import SimulatedLoop
+
+            # anyio's plugin makes the loop of its own tests; until a clock is entered this one is like the stock loop.
+            value = ("asyncio", {"loop_factory": SimulatedLoop})
+            _, key, _ = fixturedef.cached_result or (None, None, None)
+            fixturedef.cached_result = (value, key, None)
+        return value
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         from pytest_memleak.checked import make_checked

@@ -111,7 +111,9 @@ class LeakRun:
                     root=self._around.root,
                 )
                 measured = replace(day.measured, total_s=real_perf_counter() - began)
-                self.verdict = conclude(measured, day.decided, resources, day.explanation, day.traced)
+                self.verdict = conclude(
+                    measured, day.decided, resources, day.explanation, day.traced, root=self._around.root
+                )
             except (DriveError, NothingMeasured, SimulatedTimeError) as error:
                 self.verdict = failed(memory.measured(real_perf_counter() - began), str(error))
             except BaseException as error:

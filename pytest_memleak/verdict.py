@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pytest_memleak.model import MB, Finding, Growth, Outcome, ResourceCount, Severity
+from pytest_memleak.origin import relative_path
 from pytest_memleak.settings import Settings
 
 _POINTS = 240
@@ -80,11 +81,12 @@ class Verdict:
         if self.outcome == "leak":
             raise MemoryLeakError(self.message)
 
-    def as_dict(self, nodeid: str = "", *, all_samples: bool = False) -> dict[str, Any]:
+    def as_dict(self, nodeid: str = "", *, root: str = "", all_samples: bool = False) -> dict[str, Any]:
         """Plain builtins with every key of the JSON record; null where unknown.
 
         Args:
             nodeid: the test.
+            root: the directory that paths of findings are relative to.
             all_samples: keep every sample instead of about 240 of them.
         """
         rss = self.samples.get("rss_bytes") or ()
@@ -125,7 +127,7 @@ class Verdict:
                     "kind": f.kind,
                     "summary": f.summary,
                     "details": list(f.details),
-                    "path": f.path,
+                    "path": None if f.path is None else relative_path(f.path, root),
                     "line": f.line,
                 }
                 for f in self.findings

@@ -10,6 +10,7 @@ from pytest_memleak.judge.limits import MemoryGuard, forecast, severity
 from pytest_memleak.judge.live import live_series
 from pytest_memleak.judge.memory import MemoryLook, Readings
 from pytest_memleak.model import MB, Explanation, Finding, Growth, Outcome, ResourceCount
+from pytest_memleak.origin import relative_path
 from pytest_memleak.settings import Settings
 from pytest_memleak.units import format_bytes, format_duration
 from pytest_memleak.verdict import Verdict
@@ -75,6 +76,7 @@ def conclude(
     resources: tuple[tuple[ResourceCount, ...], tuple[Finding, ...]] = ((), ()),
     explanation: Explanation | None = None,
     traced: tuple[Finding, ...] = (),
+    root: str = "",
 ) -> Verdict:
     """The verdict of a run that came to a decision.
 
@@ -84,6 +86,7 @@ def conclude(
         resources: counts and findings of what stayed open; one that fails makes the verdict ``leak``.
         explanation: of the growth, when there was one.
         traced: the lines that a traced run saw growing.
+        root: the directory that places are relative to.
     """
     counts, left_open = resources
     explanation = explanation or Explanation()
@@ -102,9 +105,13 @@ def conclude(
         findings=(*memory.findings, *left_open, *explanation.findings, *traced),
         notes=(*memory.notes, *explanation.notes),
         cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
-        top_line=explanation.top_line or next((f"{f.path}:{f.line}" for f in failing if f.path), None),
+        top_line=explanation.top_line or next((_place(f, root) for f in failing if f.path), None),
         top_holder=explanation.top_holder,
     )
+
+
+def _place(finding: Finding, root: str) -> str:
+    return f"{relative_path(finding.path or '', root)}:{finding.line}"
 
 
 def _decided(measured: Measured, decided: MemoryLook) -> Verdict:

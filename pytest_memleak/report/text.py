@@ -95,7 +95,7 @@ def section(entry: Entry) -> str:
     for name, fact in _facts(entry):
         lines += _wrap(fact, f"  {name:<12}") if fact else []
     for finding in entry["findings"]:
-        if finding["summary"] not in entry["message"]:
+        if finding["details"] or finding["summary"] not in entry["message"]:
             lines += _wrap(finding["summary"], "  * ")
         lines += [f"      {_clip(_printable(detail), WIDTH - 6)}" for detail in finding["details"]]
     for note in entry["notes"]:
