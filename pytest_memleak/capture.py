@@ -32,7 +32,9 @@ class CaughtWarnings:
 
     def __enter__(self) -> Self:
         if self._catching:
-            self._caught = self._catching.__enter__() or []
+            caught = self._catching.__enter__()
+            assert caught is not None  # empty, and the very list that fills
+            self._caught = caught
             # The default action remembers every text in the registry of the module that warns.
             warnings.simplefilter("always", append=True)
             if not any(
