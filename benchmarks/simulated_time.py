@@ -221,9 +221,7 @@ def requests() -> str:
     for path in ("/async", "/def"):
         without, with_, ratio = request_ratio(path)
         rows.append((f"FastAPI request {path} (ms)", f"{without:.3f}", f"{with_:.3f}", f"{ratio:.3f}"))
-    return tabulate(
-        rows, headers=("what", "alone", "with advance(60)", "median ratio"), disable_numparse=True
-    )
+    return tabulate(rows, headers=("what", "alone", "with advance(60)", "median ratio"), disable_numparse=True)
 
 
 def correctness() -> str:

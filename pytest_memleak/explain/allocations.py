@@ -121,9 +121,7 @@ async def _growing_leaves(step: Step) -> tuple[Rates, Rates]:
     return steady, {place: rate for place, rate in once.items() if place not in steady}
 
 
-def growth_of(
-    first: Mapping[Place, tuple[int, int]], last: Mapping[Place, tuple[int, int]], iterations: int
-) -> Rates:
+def growth_of(first: Mapping[Place, tuple[int, int]], last: Mapping[Place, tuple[int, int]], iterations: int) -> Rates:
     """Bytes and blocks per iteration of the lines that grew from `first` to `last`."""
     growth: Rates = {}
     for place, (size, blocks) in last.items():

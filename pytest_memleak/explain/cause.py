@@ -8,9 +8,7 @@ from typing import Literal
 from pytest_memleak.explain import wording
 from pytest_memleak.model import GrowthFacts
 
-Kind = Literal[
-    "python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"
-]
+Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"]
 
 # The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
 _MOST = 0.6

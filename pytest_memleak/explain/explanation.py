@@ -25,9 +25,7 @@ from pytest_memleak.explain.watch import Step, Watched, watch
 from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth
 
 HOLDER_ITERATIONS = 30
-_TLS_CLIENT = (
-    "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
-)
+_TLS_CLIENT = "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
 
 _NO_HOLDER = (
     "no growing collection and no chain of objects was found: a frame or native code may hold them (a C "

@@ -138,8 +138,7 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
     source = linecache.getline(line.site.path, line.site.line).strip()
     details = [source] if source else []
     details += [
-        f"allocated inside {wording.place(site.path, root)}:{site.line} ({owner_of(site.path)})"
-        for site in line.inside
+        f"allocated inside {wording.place(site.path, root)}:{site.line} ({owner_of(site.path)})" for site in line.inside
     ]
     callers = [site for site in line.stack if kind_of(site.path) in ("app", "dependency")][:8]
     if len(callers) > 1:

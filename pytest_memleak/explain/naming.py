@@ -39,9 +39,7 @@ class Namer:
 
     def name(self, trail: Trail) -> Name:
         """The path for a chain of objects from a root to the collection."""
-        start = max(
-            (index for index, item in enumerate(trail) if self._has_own_name(item, trail, index)), default=0
-        )
+        start = max((index for index, item in enumerate(trail) if self._has_own_name(item, trail, index)), default=0)
         anchor, rest = trail[start], trail[start + 1 :]
         if id(anchor) in self._modules:
             return self._in_module(anchor, rest)

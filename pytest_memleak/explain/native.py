@@ -101,9 +101,7 @@ def _repeated(records: Iterable[Any], python: set[int]) -> list[Any]:
     The last iteration may still hold what the next one frees, so one is allowed to be missing.
     """
     return [
-        record
-        for record in records
-        if record.allocator not in python and record.n_allocations >= NATIVE_ITERATIONS - 1
+        record for record in records if record.allocator not in python and record.n_allocations >= NATIVE_ITERATIONS - 1
     ]
 
 

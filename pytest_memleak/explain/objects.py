@@ -25,9 +25,7 @@ def growing_types(watched: Watched) -> tuple[tuple[type, int], ...]:
         if id(type(item)) in watched.types:
             kinds[id(type(item))] = type(item)
     grown = [(kind, watched.types[key]) for key, kind in kinds.items() if not is_tool(module_name(kind))]
-    return tuple(
-        sorted(grown, key=lambda entry: (not is_app_type(entry[0]), -entry[1], class_name(entry[0])))
-    )
+    return tuple(sorted(grown, key=lambda entry: (not is_app_type(entry[0]), -entry[1], class_name(entry[0]))))
 
 
 def is_app_type(kind: type) -> bool:
@@ -84,9 +82,7 @@ def cycles_finding(watched: Watched) -> Finding | None:
     """What only ``gc.collect()`` frees, and of which types."""
     if not watched.cycle_types:
         return None
-    rows = tuple(
-        f"{name}: {wording.count(number)} objects per iteration" for name, number in watched.cycle_types
-    )
+    rows = tuple(f"{name}: {wording.count(number)} objects per iteration" for name, number in watched.cycle_types)
     return Finding(
         kind="cyclic_garbage",
         summary=(
@@ -104,8 +100,6 @@ def uncollectable_finding(watched: Watched) -> Finding | None:
     names = sorted(set(watched.uncollectable))
     return Finding(
         kind="uncollectable",
-        summary=(
-            f"gc.garbage gained {len(watched.uncollectable)} uncollectable objects: {', '.join(names[:5])}"
-        ),
+        summary=(f"gc.garbage gained {len(watched.uncollectable)} uncollectable objects: {', '.join(names[:5])}"),
         details=("look for gc.set_debug(gc.DEBUG_SAVEALL) or a C extension without tp_clear",),
     )

@@ -85,9 +85,7 @@ def _module_roots() -> list[object]:
     """The namespaces of all modules: the app's, Python's, the dependencies'; then the event loop."""
     rank = {"app": 0, "python": 1, "dependency": 2}  # dependencies refer to Python's, seldom the reverse
     ranked = [
-        (rank.get(module_kind(namespace), 3), name, namespace)
-        for name, namespace in namespaces()
-        if not is_tool(name)
+        (rank.get(module_kind(namespace), 3), name, namespace) for name, namespace in namespaces() if not is_tool(name)
     ]
     ranked.sort(key=lambda entry: entry[:2])
     return [namespace for _, _, namespace in ranked] + [running_loop()]
@@ -180,9 +178,9 @@ def _walk(
 
 def _is_stranger(child: object, namespace: Any) -> bool:
     module = module_name(type(child))
-    return module not in ("builtins", "") and module.partition(".")[0] != str(
-        namespace.get("__name__")
-    ).partition(".")[0].removeprefix("_")
+    return module not in ("builtins", "") and module.partition(".")[0] != str(namespace.get("__name__")).partition(".")[
+        0
+    ].removeprefix("_")
 
 
 def _children(item: object, context: contextvars.Context) -> list[Any]:

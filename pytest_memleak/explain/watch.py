@@ -117,9 +117,7 @@ def _type_counts() -> dict[str, int]:
     return counts
 
 
-def _grown_twice(
-    before: dict[K, int], middle: dict[K, int], after: dict[K, int], *, new: bool = False
-) -> dict[K, int]:
+def _grown_twice(before: dict[K, int], middle: dict[K, int], after: dict[K, int], *, new: bool = False) -> dict[K, int]:
     """Growth of what grew in both stretches; with `new`, what was absent at first counts as 0."""
     grown: dict[K, int] = {}
     for key, last in after.items():

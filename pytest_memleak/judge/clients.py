@@ -103,9 +103,7 @@ class ClientJudge:
             yield finding_at(
                 group.site,
                 kind="dropped_client",
-                summary=(
-                    f"{_number(group.count, group)} dropped without close, {rate:.3g} per iteration; {limit}"
-                ),
+                summary=(f"{_number(group.count, group)} dropped without close, {rate:.3g} per iteration; {limit}"),
                 details=(*self._made(group), *(() if group.closes_on_collect else (REMEDY,))),
                 fails=not group.closes_on_collect,
             )
@@ -133,9 +131,7 @@ class ClientJudge:
 def _made_since(groups: tuple[ClientGroup, ...] | None) -> dict[_Key, ClientGroup]:
     """The groups made since the run began, by what tells them apart."""
     return {
-        (group.name, group.type_name, group.site, group.owner): group
-        for group in groups or ()
-        if not group.before_run
+        (group.name, group.type_name, group.site, group.owner): group for group in groups or () if not group.before_run
     }
 
 

@@ -36,9 +36,7 @@ class Places:
         return any(fnmatchcase(name, pattern) for name in names for pattern in self.allow_unclosed)
 
 
-def finding_at(
-    site: Site | None, *, kind: str, summary: str, details: tuple[str, ...], fails: bool = False
-) -> Finding:
+def finding_at(site: Site | None, *, kind: str, summary: str, details: tuple[str, ...], fails: bool = False) -> Finding:
     """A finding at a place, or at none."""
     path, line = (None, None) if site is None else (site.path, site.line)
     return Finding(kind=kind, summary=summary, details=details, path=path, line=line, fails=fails)

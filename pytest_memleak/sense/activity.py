@@ -54,9 +54,7 @@ def describe_threads() -> tuple[ResourceGroup, ...]:
 
 def _grouped(places: Iterable[tuple[str, Site | None]]) -> tuple[ResourceGroup, ...]:
     counts = Counter(places)
-    return tuple(
-        ResourceGroup(name=name, count=count, site=site) for (name, site), count in counts.most_common()
-    )
+    return tuple(ResourceGroup(name=name, count=count, site=site) for (name, site), count in counts.most_common())
 
 
 def _name_of(awaitable: Any) -> str:

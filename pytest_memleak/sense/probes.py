@@ -139,9 +139,7 @@ BUILT_IN: tuple[ClientProbe, ...] = (
         is_open=_requests_is_open,
         closes_on_collect=True,
     ),
-    ClientProbe(
-        library="redis.asyncio", module="redis.asyncio", class_names=("Redis",), is_open=_redis_is_open
-    ),
+    ClientProbe(library="redis.asyncio", module="redis.asyncio", class_names=("Redis",), is_open=_redis_is_open),
     ClientProbe(
         library="redis",
         module="redis",

@@ -107,9 +107,7 @@ def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple
         ),
     ]
     if descriptors.can_count():
-        fds = ResourceKind(
-            name="fd", count=descriptors.count_descriptors, describe=descriptors.describe_descriptors
-        )
+        fds = ResourceKind(name="fd", count=descriptors.count_descriptors, describe=descriptors.describe_descriptors)
         kinds.insert(0, fds)
     if loop is not None:
         tasks = ResourceKind(

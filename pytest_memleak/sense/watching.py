@@ -110,9 +110,7 @@ class ResourceWatch:
         assert self._sensor is not None, "begin() comes first"
         self._before_shutdown = self.clients.open_clients()
         taken = self._sensor.taken
-        alive = ResourceSeries(
-            kind="client", counts=self._alive[:taken], count_settled=self.clients.live_count()
-        )
+        alive = ResourceSeries(kind="client", counts=self._alive[:taken], count_settled=self.clients.live_count())
         self._series = (*self._sensor.finish(), alive)
 
     def after_shutdown(self) -> None:

@@ -11,17 +11,14 @@ class SimulatedTimeWarning(UserWarning):
     """Simulated time goes on, but no longer exactly as promised."""
 
 
-TURN_OFF = (
-    "turn simulated time off (@pytest.mark.memleak(simulate_time=False) or --memcheck-no-simulated-time)"
-)
+TURN_OFF = "turn simulated time off (@pytest.mark.memleak(simulate_time=False) or --memcheck-no-simulated-time)"
 
 WRONG_LOOP = (
     "simulated time needs its own event loop; this test runs on {loop}, whose {whose}. "
     "Use pytest_memleak.simtime.SimulatedLoop as the loop factory of this test, or " + TURN_OFF + "."
 )
 LOOP_RUNS = (
-    "SimulatedClock was entered with `with` inside the running event loop {loop}. "
-    "Use `async with SimulatedClock()`."
+    "SimulatedClock was entered with `with` inside the running event loop {loop}. Use `async with SimulatedClock()`."
 )
 ENTERED_TWICE = (
     "a simulated clock is already running: it was entered in thread {thread} and stands at {now_s:g} "
@@ -30,8 +27,7 @@ ENTERED_TWICE = (
 USED_UP = "this SimulatedClock was entered before. Each one runs once: make a new one."
 NOT_ENTERED = "this simulated clock is not running. Call it inside `async with` (or `with`) SimulatedClock()."
 USE_SYNC = (
-    "this clock was entered with `with`, without an event loop. "
-    "Call {name}_sync(...) instead of `await {name}(...)`."
+    "this clock was entered with `with`, without an event loop. Call {name}_sync(...) instead of `await {name}(...)`."
 )
 USE_ASYNC = "this clock runs an event loop. Use `await {name}(...)` instead of {name}_sync(...)."
 WRONG_THREAD = "{name}() was called in thread {thread}, but the clock was entered in {owner}. Call it there."
@@ -67,9 +63,7 @@ SPINNER_FLOWS = (
 )
 STILL_RUNNING = (
     "{work} is still running after {real_s:g} s of real time; the simulated clock no longer waits for it, so "
-    "timeouts around it may expire. Give it longer (patience=...), replace it in the test, or "
-    + TURN_OFF
-    + "."
+    "timeouts around it may expire. Give it longer (patience=...), replace it in the test, or " + TURN_OFF + "."
 )
 LONG_ITERATION = (
     "one iteration used up {limit_s:,g} simulated seconds without finishing; from here on it runs in real "

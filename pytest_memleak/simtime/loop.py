@@ -119,9 +119,7 @@ class SimulatedSelector(selectors.BaseSelector):
             if events:
                 return events
 
-    def _wait_for_real(
-        self, works: Clockwork, timeout: float | None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def _wait_for_real(self, works: Clockwork, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         started_s = shim.real_monotonic()
         events = self._real.select(LONGEST_LOOK_S if timeout is None else min(timeout, LONGEST_LOOK_S))
         works.flow(shim.real_monotonic() - started_s)

@@ -68,9 +68,7 @@ class Pace:
         if self._wakeups <= limit:
             return None
         culprit = self.setters.most_common(1)[0][0] if self.setters else "threads that sleep"
-        return TIMER_STORM.format(
-            wakeups=self._wakeups, moved_s=(now_ns - self._from_ns) / 1e9, culprit=culprit
-        )
+        return TIMER_STORM.format(wakeups=self._wakeups, moved_s=(now_ns - self._from_ns) / 1e9, culprit=culprit)
 
     def too_far(self, due_ns: int, notice: Callable[[str], None]) -> bool:
         """Whether an iteration would use up too much simulated time by itself; says so once."""

@@ -337,9 +337,7 @@ async def test_a_client_open_before_the_run_is_listed_only() -> None:
         earlier.close()
 
     assert result.failures == []
-    assert [finding.summary for finding in result.notes] == [
-        "1 httpx.Client open, made before the run; not judged"
-    ]
+    assert [finding.summary for finding in result.notes] == ["1 httpx.Client open, made before the run; not judged"]
 
 
 async def test_the_product_itself_adds_nothing() -> None:

@@ -170,9 +170,7 @@ def test_a_client_left_open_after_the_shutdown_fails() -> None:
     single = client([0])
     counts, [finding] = judge(before=[single], after=[single], series=[alive([1] * N)])
     assert finding.fails
-    assert finding.summary == (
-        "1 httpx.AsyncClient open after the shutdown; none made since the startup may be"
-    )
+    assert finding.summary == ("1 httpx.AsyncClient open after the shutdown; none made since the startup may be")
     assert counts[0].count_end == 1
 
 

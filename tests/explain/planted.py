@@ -147,9 +147,7 @@ def as_json(explanation: Explanation) -> str:
                 for finding in explanation.findings
                 if finding.kind == "holder"
             ],
-            "findings": [
-                [finding.kind, finding.summary, *finding.details] for finding in explanation.findings
-            ],
+            "findings": [[finding.kind, finding.summary, *finding.details] for finding in explanation.findings],
             "notes": explanation.notes,
         }
     )

@@ -52,8 +52,7 @@ def test_kind(growth: GrowthFacts, python_bytes: float, kind: str) -> None:
 def test_fragmentation_is_told_with_its_numbers() -> None:
     cause = cause_of(facts(80_000, 100, vms=80 * MB, trimmed=79 * MB), 50)
     assert cause.sentence == (
-        "RSS grew 80.0 MB, the heap did not; trimming gave 79.0 MB back: "
-        "freed memory not returned, not a leak"
+        "RSS grew 80.0 MB, the heap did not; trimming gave 79.0 MB back: freed memory not returned, not a leak"
     )
 
 

@@ -62,9 +62,7 @@ async def test_log_records_carry_simulated_time(clock, caplog):
     assert after - before == pytest.approx(3600, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    "start", [dt.datetime(2030, 1, 1, tzinfo=dt.UTC), 1_893_456_000, "2030-01-01T00:00:00+00:00"]
-)
+@pytest.mark.parametrize("start", [dt.datetime(2030, 1, 1, tzinfo=dt.UTC), 1_893_456_000, "2030-01-01T00:00:00+00:00"])
 def test_the_wall_clock_can_start_anywhere(start):
     from pytest_memleak.simtime import SimulatedClock
 

@@ -177,9 +177,7 @@ async def test_a_server_on_the_same_loop(clock):
 async def test_a_child_of_the_loop_holds_the_clock(clock):
     ticker = asyncio.create_task(ticking())
     async with asyncio.timeout(30):
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "print(6 * 7)", stdout=subprocess.PIPE
-        )
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", "print(6 * 7)", stdout=subprocess.PIPE)
         output, _ = await child.communicate()
     assert output.strip() == b"42"
     assert clock.now < 1
