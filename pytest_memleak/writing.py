@@ -1,0 +1,68 @@
+"""Writes the reports of a session, each from the one record."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pytest_memleak.outputs import Outputs
+
+Record = Mapping[str, Any]
+
+
+class Written(NamedTuple):
+    """What became of the reports: the paths of those that are there, a sentence for each that is not."""
+
+    paths: tuple[Path, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def write_reports(record: Record, outputs: Outputs, root: Path) -> Written:
+    """Write every report that was asked for; one that cannot be written stops no other.
+
+    Args:
+        record: of the session.
+        outputs: what was asked for.
+        root: the root directory, where the lines of findings are read from.
+    """
+    paths: list[Path] = []
+    problems: list[str] = []
+    for path, make in _reports(outputs, root):
+        try:
+            write_whole(path, make(record))
+            paths.append(path)
+        except OSError as error:
+            problems.append(f"the report {path} could not be written ({error.strerror or error}); the verdicts stand")
+    return Written(tuple(paths), tuple(problems))
+
+
+def _reports(outputs: Outputs, root: Path) -> Iterator[tuple[Path, Callable[[Record], str]]]:
+    from pytest_memleak import baseline
+    from pytest_memleak.report import record, text
+
+    yield outputs.report_path, text.report
+    if outputs.json_path:
+        yield outputs.json_path, record.dumps
+    if outputs.save_path:
+        yield outputs.save_path, baseline.dumps
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old one or the whole new one, never half.
+
+    Raises:
+        OSError: when the folder or the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
