@@ -63,10 +63,11 @@ class Gathered:
                 terminal.write_line("memleak: no test was checked; mark tests with @pytest.mark.memleak")
             return
         from pytest_memleak.report import text
+        from pytest_memleak.report.facts import sorted_entries
 
         terminal.write_sep("=", "memleak")
         if terminal.verbosity >= 0:
-            terminal.write_line(text.summary_table(text.sorted_entries(self.entries.values())))
+            terminal.write_line(text.summary_table(sorted_entries(self.entries.values())))
         for line in text.headlines(self.entries.values()):
             terminal.write_line(line)
         for path in self._written.paths:

@@ -46,8 +46,18 @@ def _reports(outputs: Outputs, root: Path) -> Iterator[tuple[Path, Callable[[Rec
     yield outputs.report_path, text.report
     if outputs.json_path:
         yield outputs.json_path, record.dumps
+    if outputs.html_path:
+        yield outputs.html_path, lambda record: html_page(record, root)
     if outputs.save_path:
         yield outputs.save_path, baseline.dumps
+
+
+def html_page(record: Record, root: Path) -> str:
+    """The HTML report, with the lines of code around its findings as they are below `root` now."""
+    from pytest_memleak.excerpts import excerpts_below
+    from pytest_memleak.report import html
+
+    return html.page(record, excerpts_below(root))
 
 
 def write_whole(path: Path, text: str) -> None:
