@@ -146,6 +146,13 @@ class CheckedTest:
             self._keep(Verdict(outcome="error", message=f"setup failed: {reason}", settings=self.settings))
         if self._entry is not None and (report.when == "call" or report.failed):
             report.__dict__["memleak"] = self._entry
+            if getattr(self.item.config.option, "htmlpath", None):
+                from pytest_html import extras
+
+                from pytest_memleak.report import html
+
+                shown = extras.html(html.fragment(self._entry))
+                report.__dict__["extras"] = [*getattr(report, "extras", ()), shown]
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
         """Put the verdict where the reports find it: properties, a section of the test, the session's record."""

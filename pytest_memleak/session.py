@@ -14,7 +14,7 @@ import pytest
 from pytest_memleak.options import Options
 from pytest_memleak.settings import make_settings
 from pytest_memleak.units import format_duration
-from pytest_memleak.writing import Written, write_reports
+from pytest_memleak.writing import Written, workflow_commands, write_reports
 
 
 class Gathered:
@@ -68,11 +68,19 @@ class Gathered:
         terminal.write_sep("=", "memleak")
         if terminal.verbosity >= 0:
             terminal.write_line(text.summary_table(sorted_entries(self.entries.values())))
-        for line in text.headlines(self.entries.values()):
+        for line in (*text.headlines(self.entries.values()), *self._compared()):
             terminal.write_line(line)
         for path in self._written.paths:
             what = "baseline" if path == self.options.outputs.save_path else "report"
             terminal.write_line(f"memleak: {what} written to {path}")
+        for line in workflow_commands(self.record(), self._root):
+            terminal.write_line(line)
+
+    def _compared(self) -> list[str]:
+        """What differs from the baseline; a regression is among the headlines."""
+        from pytest_memleak.report import text
+
+        return text.differences(self.record())
 
     def record(self) -> dict[str, Any]:
         """The record of the session: plain builtins."""

@@ -36,7 +36,33 @@ def write_reports(record: Record, outputs: Outputs, root: Path) -> Written:
             paths.append(path)
         except OSError as error:
             problems.append(f"the report {path} could not be written ({error.strerror or error}); the verdicts stand")
+    problems += _add_step_summary(record)
     return Written(tuple(paths), tuple(problems))
+
+
+def workflow_commands(record: Record, root: Path) -> list[str]:
+    """The lines that mark findings in GitHub's view of a change; none elsewhere."""
+    if os.environ.get("GITHUB_ACTIONS") != "true":
+        return []
+    from pytest_memleak.report import github
+
+    repository = os.environ.get("GITHUB_WORKSPACE") or root
+    below = Path(os.path.relpath(root, repository)).as_posix()
+    return github.workflow_commands(record, "" if below == "." or below.startswith("..") else f"{below}/")
+
+
+def _add_step_summary(record: Record) -> list[str]:
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path or not record["tests"]:
+        return []
+    from pytest_memleak.report import github
+
+    try:
+        with open(path, "a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(github.summary(record) + "\n")
+    except OSError as error:
+        return [f"the step summary {path} could not be written ({error.strerror or error}); the verdicts stand"]
+    return []
 
 
 def _reports(outputs: Outputs, root: Path) -> Iterator[tuple[Path, Callable[[Record], str]]]:

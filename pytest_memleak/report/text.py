@@ -54,6 +54,18 @@ def _compared_row(row: Mapping[str, str]) -> list[str]:
     return [f"{indent}{name}", *_wrap(row["summary"], " " * len(indent))]
 
 
+def differences(record: Mapping[str, Any]) -> list[str]:
+    """The comparison with a baseline, a line for each test that is not as it was."""
+    heading, rows = compared(record)
+    changed = [
+        f"  {row['status'].replace('_', ' ')}: {printable(row['nodeid'])}: {printable(row['summary'])}"
+        for row in rows
+        if row["status"] != "unchanged"
+    ]
+    same = len(rows) - len(changed)
+    return [f"{heading}: {same} unchanged{', and' if changed else ''}", *changed] if heading else []
+
+
 def headlines(entries: Iterable[Entry]) -> list[str]:
     """One line for each test that has not passed."""
     return [
