@@ -98,16 +98,16 @@ def memory_lines(entry: Entry, hours: Sequence[float]) -> list[Line]:
     if decided is None:
         return lines
     values = [value / MB for value in decided]
-    half = len(values) // 2
+    last = len(values) - 1
+    half = len(values) // 2  # the rate is fitted to the last half
     rate = entry["growth"][sensor]["bytes_per_iteration"] / MB
-    middle, level = (half + len(values) - 1) / 2, sum(values[half:]) / len(values[half:])
-    ends = ((hours[i], level + rate * (i - middle)) for i in (half, len(values) - 1))
-    lines.append(Line(kind="fit", name="fitted rate", points=list(ends)))
+    middle, level = (half + last) / 2, sum(values[half:]) / len(values[half:])
+    fitted = [(hours[i], level + rate * (i - middle)) for i in (half, last)]
+    lines.append(Line(kind="fit", name="fitted rate", points=fitted))
     if budget := entry["budget_bytes_per_iteration"]:
-        first = min(entry["warm_up_iterations"] or 0, len(values) - 1)
-        top = values[first] + budget / MB * (len(values) - 1 - first)
-        ends = iter(((hours[first], values[first]), (hours[-1], top)))
-        lines.append(Line(kind="budget", name="budget", points=list(ends)))
+        first = min(entry["warm_up_iterations"] or 0, last)
+        allowed = [(hours[i], values[first] + budget / MB * (i - first)) for i in (first, last)]
+        lines.append(Line(kind="budget", name="budget", points=allowed))
     return lines
 
 
@@ -185,27 +185,27 @@ def _draw(lines: Sequence[Line], warm_up_hours: float | None) -> str:
     shapes |= {line.kind: line.points for line in lines}
     for kind, points in shapes.items():
         chart.add(kind, points)
-    return _drawing_only(chart.render_tree(), list(shapes))
+    return _drawing_only(chart.render(), list(shapes))
 
 
-def _drawing_only(tree: ElementTree.Element, kinds: Sequence[str]) -> str:
+def _drawing_only(rendered: bytes, kinds: Sequence[str]) -> str:
     """The SVG without scripts, styles, comments, ids and overlays, its series named after what they show."""
-    for parent in [element for element in tree.iter() if isinstance(element.tag, str)]:
-        for child in list(parent):
-            unwanted = not isinstance(child.tag, str) or child.tag.removeprefix(_SVG) in ("defs", "title")
-            if unwanted or "overlay" in child.get("class", ""):
-                parent.remove(child)
-        parent.attrib.pop("id", None)
-        css = parent.get("class", "").split()
+    tree = ElementTree.fromstring(rendered)  # the parser drops comments
+    for element in tree.iter():
+        element.tag = element.tag.removeprefix(_SVG)  # inside HTML it needs no namespace
+    for element in list(tree.iter()):
+        for child in list(element):
+            if child.tag in ("defs", "title") or "overlay" in child.get("class", ""):
+                element.remove(child)
+        element.attrib.pop("id", None)
+        css = element.get("class", "").split()
         if css[:1] == ["series"]:
-            parent.set("class", f"line-{kinds[int(css[1].removeprefix('serie-'))]}")
-        if parent.tag.removeprefix(_SVG) == "path":
-            # Without the style sheet, which some viewers block, a path would be filled black.
-            parent.set("fill", "none")
-            parent.set("stroke", "currentColor")
-            parent.set("d", _DECIMALS.sub(r"\1", parent.get("d", "")))
-        elif parent.tag.removeprefix(_SVG) == "rect":
-            parent.set("fill", "none")
-    tree.set("aria-hidden", "true")
-    tree.set("focusable", "false")
+            element.set("class", f"line-{kinds[int(css[1].removeprefix('serie-'))]}")
+        if element.tag in ("path", "rect"):
+            # Without the style sheet, which some viewers block, a shape would be filled black.
+            element.set("fill", "none")
+        if element.tag == "path":
+            element.set("stroke", "currentColor")
+            element.set("d", _DECIMALS.sub(r"\1", element.get("d", "")))
+    tree.attrib |= {"aria-hidden": "true", "focusable": "false"}
     return ElementTree.tostring(tree, encoding="unicode")
