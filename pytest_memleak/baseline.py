@@ -216,6 +216,11 @@ def compare_record(baseline: Baseline, record: Mapping[str, Any], fail_over: flo
         fail_over: as in `compare`.
     """
     now = {portable(entry["nodeid"]): _tested(entry) for entry in record["tests"]}
+    return compare_tests(baseline, now, fail_over)
+
+
+def compare_tests(baseline: Baseline, now: Mapping[str, Tested | None], fail_over: float | None) -> dict[str, Any]:
+    """The same for growths by node id; None where nothing was measured."""
     renamed = _renamed(baseline.tests, now)
     rows = []
     for nodeid, tested in now.items():

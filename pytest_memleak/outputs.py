@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _HTML_NEEDS = ("jinja2", "pygal")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%", re.ASCII)
 
 
 class _Report(NamedTuple):
@@ -161,7 +160,14 @@ def _compared(config: pytest.Config) -> tuple[Baseline | None, float | None]:
     if not path.is_file():
         remedy = "" if is_path else f"; write it with --memcheck --memcheck-save {given}"
         raise pytest.UsageError(f"--memcheck-compare: there is no baseline {path}{remedy}")
-    return _load(path), None if limit is None else _share(limit)
+    if limit is None:
+        return _load(path), None
+    from pytest_memleak.units import UnitError, parse_percent
+
+    try:
+        return _load(path), parse_percent(limit)
+    except UnitError as error:
+        raise pytest.UsageError(f"--memcheck-compare-fail: {error}") from None
 
 
 def _baseline_path(config: pytest.Config, name: str) -> Path:
@@ -175,10 +181,3 @@ def _load(path: Path) -> Baseline:
         return load(path)
     except BaselineError as error:
         raise pytest.UsageError(str(error)) from None
-
-
-def _share(text: str) -> float:
-    match = _PERCENT.fullmatch(text.strip())
-    if match is None:
-        raise pytest.UsageError(f"--memcheck-compare-fail: {text!r} is not a percentage; write it like 10%")
-    return float(match[1]) / 100

@@ -11,6 +11,9 @@ _FAR_HOURS = 24 * 365
 ORDER = ("leak", "error", "inconclusive", "not_measured", "passed")
 """What a tired person on call needs first comes first."""
 
+SERIES = "series"
+"""The profile of memory that was sampled in production."""
+
 Entry = Mapping[str, Any]
 
 
@@ -24,7 +27,8 @@ def counts(tests: Sequence[Entry]) -> str:
     if not tests:
         return "No test was checked: mark tests with @pytest.mark.memleak, or use --memcheck-all"
     verdicts = [(sum(entry["verdict"] == word for entry in tests), word) for word in ORDER]
-    checked = "1 test" if len(tests) == 1 else f"{len(tests)} tests"
+    what = "test" if any(entry["settings"].get("profile") != SERIES for entry in tests) else "series"
+    checked = f"1 {what}" if len(tests) == 1 else f"{len(tests)} {what}{'s' if what == 'test' else ''}"
     return f"{checked} checked: " + ", ".join(f"{n} {word.replace('_', ' ')}" for n, word in verdicts if n)
 
 
@@ -65,11 +69,13 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
 
 def _run(entry: Entry) -> str:
     settings = entry["settings"]
-    whole = format_duration(settings["duration_s"])
     judged = format_duration(entry["simulated_s"]) if entry["simulated_s"] else "0"
+    if settings.get("profile") == SERIES:
+        return f"{entry['iterations']:,} samples, one every {format_duration(settings['step_s'])}; judged on {judged}"
     requests = "" if entry["requests"] is None else f", {entry['requests']:,} requests"
     if entry["failed_requests"]:
         requests += f" ({entry['failed_requests']:,} failed)"
+    whole = format_duration(settings["duration_s"])
     return f"{entry['iterations']:,} iterations{requests}; judged on {judged} of {whole}; took {entry['total_s']:.1f} s"
 
 
@@ -125,6 +131,15 @@ def printable(text: str) -> str:
 def clip(text: str, width: int) -> str:
     """Keep the end of a long text: a node id is told apart by its end."""
     return text if len(text) <= width else "…" + text[-(width - 1) :]
+
+
+def origin(record: Mapping[str, Any]) -> str:
+    """Where and when a record was made."""
+    where = record["environment"]
+    if not where["python"]:
+        return f"sampled from {where['started']} on"
+    sensors = ", ".join(where["sensors"])
+    return f"{where['python']} on {where['platform']}, {where['cpus']} CPUs; sensors: {sensors}; {where['started']}"
 
 
 def compared(record: Mapping[str, Any]) -> tuple[str, list[Mapping[str, str]]]:

@@ -15,6 +15,7 @@ from pytest_memleak.report.facts import (
     deciding,
     facts,
     number,
+    origin,
     printable,
     sorted_entries,
 )
@@ -81,7 +82,13 @@ def _environment() -> Environment:
         "tick": lambda value: "" if value is None else f"{value:.4g}",
         "word": lambda text: text.replace("_", " "),
     }
-    environment.globals |= {"charts": charts, "deciding": deciding, "facts": facts, "described": _described}
+    environment.globals |= {
+        "charts": charts,
+        "deciding": deciding,
+        "facts": facts,
+        "origin": origin,
+        "described": _described,
+    }
     return environment
 
 

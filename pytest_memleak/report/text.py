@@ -14,6 +14,7 @@ from pytest_memleak.report.facts import (
     facts,
     headline,
     number,
+    origin,
     printable,
     sorted_entries,
 )
@@ -39,12 +40,7 @@ def report(record: Mapping[str, Any]) -> str:
         parts += [*_wrap(f"{heading}:", ""), *(line for row in rows for line in _compared_row(row)), ""]
     if record["not_checked"]:
         parts += ["Not checked:", *(f"  {clip(printable(row), WIDTH - 2)}" for row in record["not_checked"]), ""]
-    environment = record["environment"]
-    parts += _wrap(
-        f"{environment['python']} on {environment['platform']}, {environment['cpus']} CPUs; "
-        f"sensors: {', '.join(environment['sensors'])}; {environment['started']}",
-        "",
-    )
+    parts += _wrap(origin(record), "")
     return "\n".join(line.rstrip() for part in parts for line in part.split("\n")) + "\n"
 
 
