@@ -94,8 +94,10 @@ def load(path: Path) -> Baseline:
 
 
 def _loaded(saved: Mapping[str, Any], path: Path) -> Baseline:
+    if not isinstance(saved.get("tests"), dict):
+        raise BaselineError(f"{path} is damaged: it has no tests by name")
     tests = {}
-    for nodeid, row in saved["tests"].items() if isinstance(saved.get("tests"), dict) else ():
+    for nodeid, row in saved["tests"].items():
         try:
             rates = {
                 sensor: Rate(
