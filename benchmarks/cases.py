@@ -18,7 +18,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 PROJECT = Path(__file__).parent.parent
-TEST = '''
+TEST = """
 import pytest
 import app as case
 
@@ -36,7 +36,7 @@ async def test_case(memleak, memleak_client):
     for _ in range(10):
         response = await memleak_client.request(method, path, json=body[0] if body else None)
         assert response.status_code != 599, response.text
-'''
+"""
 
 
 def run_case(case: Path, version: str, workspace: Path) -> tuple[object, ...]:
@@ -78,9 +78,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as workspace, ThreadPoolExecutor(2) as pool:
         rows = list(pool.map(lambda job: run_case(*job, Path(workspace)), jobs))
     headers = ("case", "release", "expected", "verdict", "growth", "took", "where")
-    print(tabulate(rows, headers=headers, disable_numparse=True))  # noqa: T201
+    print(tabulate(rows, headers=headers, disable_numparse=True))
     right = sum(row[2] == row[3] for row in rows)
-    print(json.dumps({"right": right, "of": len(rows)}))  # noqa: T201
+    print(json.dumps({"right": right, "of": len(rows)}))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,3 @@
-# ruff: noqa: T201 - a benchmark prints
 """What tracking clients and counting resources costs.
 
 Run it with ``python -m benchmarks.client_tracking``. Each pair is measured in one process, the two

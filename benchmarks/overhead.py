@@ -94,7 +94,7 @@ def start_rows() -> list[tuple[object, ...]]:
 def main() -> None:
     """Print the table."""
     headers = ("what", "without", "with", "median", "range", "target")
-    print(tabulate([*iteration_rows(), *start_rows()], headers=headers, disable_numparse=True))  # noqa: T201
+    print(tabulate([*iteration_rows(), *start_rows()], headers=headers, disable_numparse=True))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ class MemoryCheck:
         self.trim: Trim | None = None
         self._settings = settings
         self._drive = drive
-        self._heap = FrozenHeap()
+        self._heap = FrozenHeap(real_perf_counter)
         self._look_at = frozenset(looks(settings.first_look, settings.last_look))
         self._standing = Standing()
         self._requests = array("q", bytes(8 * settings.last_look))

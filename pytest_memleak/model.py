@@ -91,7 +91,8 @@ class ClientGroup:
         name: ``library.Class``, e.g. ``httpx.AsyncClient``.
         type_name: the class as it was made, with its module; a subclass differs from `name`.
         site: the line that made them; None when no frame outside the library was on the stack.
-        owner: the tracked library that made them for itself, e.g. ``sqlalchemy``.
+        owner: the tracked library or class that made them for itself, e.g. ``sqlalchemy`` or
+            ``asyncpg.Pool``.
         before_run: whether they were there when the run began.
         births: the iteration each was made in, ascending; the lifespan's startup counts as the
             first one, 0, and what was there before the run as -1.

@@ -40,9 +40,7 @@ def belongs(name: str, owners: tuple[str, ...]) -> bool:
     return any(name == owner or name.startswith(f"{owner}.") for owner in owners)
 
 
-def imports(
-    tree: ast.AST, module: str, *, typing_too: bool = False, at_import: bool = False
-) -> Iterator[str]:
+def imports(tree: ast.AST, module: str, *, typing_too: bool = False, at_import: bool = False) -> Iterator[str]:
     """The full names of what is imported.
 
     Those for type checking only when asked for; those in functions unless `at_import`.
@@ -164,9 +162,7 @@ def test_functions_are_short():
 
 
 def test_names_say_what_things_are():
-    classes = [
-        node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-    ]
+    classes = [node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
 
     assert [module for module in MODULES if "utils" in module] == []
     assert [name for name in classes if name.endswith(("Manager", "Helper", "Handler"))] == []

@@ -1,70 +1,45 @@
 """Which lines allocate what stays: tracemalloc for a few iterations, started only now.
 
 Two windows. With one frame per allocation (5 times slower than plain) the lines whose memory grew in
-both halves of 16 iterations; then, for these lines only, with 16 frames for four iterations, which
-line of the app led there. A line of the app's own code is named first; what a dependency or the
-standard library allocates on its behalf is counted for the app's innermost line on the stack. The
-walk up the stack ends where the app was called: at this plugin's transport or at httpx's.
+both halves of 12 iterations; then, for these lines only, with 16 frames for three iterations, which
+line of the app led there (see `lines`).
 """
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import gc
-import linecache
-import os
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from pytest_memleak.explain import wording
+from pytest_memleak.explain.lines import Line, Place, Rates, Stack, attribute, rank
 from pytest_memleak.explain.reach import is_tool
-from pytest_memleak.explain.watch import Step
-from pytest_memleak.model import Finding, Site
-from pytest_memleak.origin import kind_of, owner_of, package_of
+from pytest_memleak.explain.watch import BYTES_PER_BLOCK, Step
+from pytest_memleak.origin import kind_of, package_of
 
-SETTLE_ITERATIONS = 5
-LINE_ITERATIONS = 16
-STACK_ITERATIONS = 4
+SETTLE_ITERATIONS = 3
+LINE_ITERATIONS = 12
+STACK_ITERATIONS = 3
 STACK_FRAMES = 16
 ROWS = 5
-_ASGI_CLIENT = os.path.join("httpx", "_transports", "asgi.py")
-
-Place = tuple[str, int]
-Stack = tuple[Place, ...]  # the innermost frame first
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """One line of code and the growth it leads to.
-
-    Args:
-        site: the app's line where one is on the stack, else the line that allocates.
-        bytes_per_iteration: growth counted for it.
-        blocks_per_iteration: the same in allocations.
-        inside: the lines that really allocate, when they are not this one, the largest first.
-        stack: how the largest of them is reached, the innermost frame first.
-    """
-
-    site: Site
-    bytes_per_iteration: float
-    blocks_per_iteration: float
-    inside: tuple[Site, ...] = ()
-    stack: tuple[Site, ...] = ()
-
-    @property
-    def is_app(self) -> bool:
-        return kind_of(self.site.path) == "app"
+_SMALL = 512  # pymalloc serves objects up to this size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines:
-    """All growing lines, the most telling first, and their sum."""
+    """All growing lines, the most telling first, and their sum.
+
+    Args:
+        rows: the lines.
+        bytes_per_iteration: their sum.
+        live_bytes_per_iteration: the sum as the live-bytes sensor counts it, small objects by number.
+        note: why something is missing.
+    """
 
     rows: tuple[Line, ...] = ()
     bytes_per_iteration: float = 0.0
-    blocks_per_iteration: float = 0.0
+    live_bytes_per_iteration: float = 0.0
     note: str | None = None
 
 
@@ -81,38 +56,55 @@ async def _tracing(frames: int) -> AsyncIterator[int]:
         tracemalloc.stop()
 
 
-async def growing_lines(step: Step) -> Lines:
+async def growing_lines(step: Step, expected_bytes: float = 0.0) -> Lines:
     """Run some iterations under tracemalloc and say which lines keep memory.
 
     Args:
         step: runs one iteration.
+        expected_bytes: the growth per iteration that is to be explained. Lines that grew in one half
+            only, resized buffers, are named where the steady lines explain less than half of it.
 
     Returns:
         The lines. Tracing that the app or the user started is used and left running.
     """
-    async with _tracing(1) as frames:
-        leaves = await _growing_leaves(step)
+    async with _tracing(1):
+        steady, once = await _growing_leaves(step)
+    leaves = {**once, **steady}
     if not leaves:
         return Lines()
     async with _tracing(STACK_FRAMES) as frames:
         stacks = await _stacks(step, leaves) if frames > 1 else {}
-    note = None
-    if frames == 1:
-        note = (
-            "tracemalloc was already running with one frame: the lines are those that allocate, "
-            "not the app's lines that led there (start it with tracemalloc.start(16) to see them)"
-        )
-    rows = rank(_attribute(leaves, stacks))
+    rows = attribute(steady, stacks, steady=True)
+    total = sum(row.bytes_per_iteration for row in rows)
+    if total < expected_bytes / 2 or not any(row.is_app and not row.is_driver for row in rows):
+        resized = attribute(once, stacks, steady=False)
+        rows += resized
+        total = max(total, min(expected_bytes, total + sum(row.bytes_per_iteration for row in resized)))
     return Lines(
-        rows=rows[:ROWS],
-        bytes_per_iteration=sum(growth for growth, _ in leaves.values()),
-        blocks_per_iteration=sum(blocks for _, blocks in leaves.values()),
-        note=note,
+        rows=rank(rows)[:ROWS],
+        bytes_per_iteration=total,
+        live_bytes_per_iteration=max(total, sum(map(_as_live_bytes, steady.values()))),
+        note=_ONE_FRAME if frames == 1 else None,
     )
 
 
-async def _growing_leaves(step: Step) -> dict[Place, tuple[float, float]]:
-    """Bytes and blocks per iteration of each line that grew in both halves."""
+def _as_live_bytes(rate: tuple[float, float]) -> float:
+    """What the live-bytes sensor sees of a line: pymalloc's small blocks count alike."""
+    size, blocks = rate
+    return blocks * BYTES_PER_BLOCK if size <= _SMALL * blocks else size
+
+
+_ONE_FRAME = (
+    "tracemalloc was already running with one frame: the lines are those that allocate, not the app's "
+    "lines that led there (start it with tracemalloc.start(16) to see them)"
+)
+
+
+async def _growing_leaves(step: Step) -> tuple[Rates, Rates]:
+    """Bytes and blocks per iteration of each line: what grew in both halves, what in one only.
+
+    The slower half counts: a buffer that was there before is counted as a whole when it is resized.
+    """
     half = LINE_ITERATIONS // 2
     await _repeat(step, SETTLE_ITERATIONS)
     first = by_line()
@@ -120,15 +112,18 @@ async def _growing_leaves(step: Step) -> dict[Place, tuple[float, float]]:
     middle = by_line()
     await _repeat(step, half)
     last = by_line()
-    growing = growth_of(first, middle, half).keys() & growth_of(middle, last, half).keys()
-    return {place: rate for place, rate in growth_of(first, last, 2 * half).items() if place in growing}
+    early, late = growth_of(first, middle, half), growth_of(middle, last, half)
+    steady = {
+        place: (min(early[place][0], late[place][0]), min(early[place][1], late[place][1]))
+        for place in early.keys() & late.keys()
+    }
+    once = growth_of(first, last, 2 * half)
+    return steady, {place: rate for place, rate in once.items() if place not in steady}
 
 
-def growth_of(
-    first: Mapping[Place, tuple[int, int]], last: Mapping[Place, tuple[int, int]], iterations: int
-) -> dict[Place, tuple[float, float]]:
+def growth_of(first: Mapping[Place, tuple[int, int]], last: Mapping[Place, tuple[int, int]], iterations: int) -> Rates:
     """Bytes and blocks per iteration of the lines that grew from `first` to `last`."""
-    growth: dict[Place, tuple[float, float]] = {}
+    growth: Rates = {}
     for place, (size, blocks) in last.items():
         start_size, start_blocks = first.get(place, (0, 0))
         if size > start_size and not _is_own(place[0]):
@@ -138,7 +133,7 @@ def growth_of(
 
 async def _stacks(step: Step, leaves: Mapping[Place, object]) -> dict[Place, dict[Stack, int]]:
     """How the growing lines were reached: bytes by stack, for each of them."""
-    await _repeat(step, 2)
+    await _repeat(step, 1)
     before = _by_stack(leaves)
     await _repeat(step, STACK_ITERATIONS)
     after = _by_stack(leaves)
@@ -175,92 +170,3 @@ def _by_stack(leaves: Mapping[Place, object]) -> dict[Stack, int]:
 def _is_own(path: str) -> bool:
     """Memory of the measurement, of pytest and of the other tools of the run."""
     return kind_of(path) == "plugin" or path == tracemalloc.__file__ or is_tool(package_of(path) or "")
-
-
-def app_frame(stack: Stack) -> Place | None:
-    """The app's innermost line on a stack; None when the stack leaves the app before one is met."""
-    for place in stack:
-        kind = kind_of(place[0])
-        if kind == "plugin" or place[0].endswith(_ASGI_CLIENT):
-            return None
-        if kind == "app":
-            return place
-    return None
-
-
-def _attribute(
-    leaves: Mapping[Place, tuple[float, float]], stacks: Mapping[Place, Mapping[Stack, int]]
-) -> list[Line]:
-    """Count the growth of each allocating line for the app's lines that lead to it."""
-    sums: dict[Place, list[float]] = {}
-    inside: dict[Place, collections.Counter[Place]] = {}
-    largest: dict[Place, tuple[float, Stack]] = {}
-    for leaf, (size, blocks) in leaves.items():
-        ways = stacks.get(leaf) or {(leaf,): 1}
-        total = sum(ways.values())
-        for stack, weight in ways.items():
-            place = app_frame(stack) or leaf
-            share = weight / total
-            counted = sums.setdefault(place, [0.0, 0.0])
-            counted[0] += size * share
-            counted[1] += blocks * share
-            if place != leaf:
-                inside.setdefault(place, collections.Counter())[leaf] += int(size * share)
-            largest[place] = max(largest.get(place, (0.0, stack)), (size * share, stack))
-    return [
-        Line(
-            site=Site(path=place[0], line=place[1]),
-            bytes_per_iteration=size,
-            blocks_per_iteration=blocks,
-            inside=_sites(leaf for leaf, _ in inside.get(place, collections.Counter()).most_common(3)),
-            stack=_sites(largest[place][1]),
-        )
-        for place, (size, blocks) in sums.items()
-    ]
-
-
-def _sites(places: Iterable[Place]) -> tuple[Site, ...]:
-    return tuple(Site(path=path, line=line) for path, line in places)
-
-
-def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """The app's own first, unless they are a trifle; then by bytes."""
-    total = sum(line.bytes_per_iteration for line in lines)
-    return tuple(
-        sorted(
-            (line for line in lines if line.bytes_per_iteration >= 0.01 * total),
-            key=lambda line: (
-                not (line.is_app and line.bytes_per_iteration >= 0.05 * total),
-                -line.bytes_per_iteration,
-                line.site.path,
-                line.site.line,
-            ),
-        )
-    )
-
-
-def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
-    """One row of the report: the line, its rate, its text, what allocates inside, the stack."""
-    where = wording.place(line.site.path, root)
-    source = linecache.getline(line.site.path, line.site.line).strip()
-    details = [source] if source else []
-    details += [
-        f"allocated inside {wording.place(site.path, root)}:{site.line} ({owner_of(site.path)})"
-        for site in line.inside
-    ]
-    callers = [site for site in line.stack if kind_of(site.path) in ("app", "dependency")][:8]
-    if len(callers) > 1:
-        details.append("stack, innermost first:")
-        details += [f"  {wording.place(site.path, root)}:{site.line}" for site in callers]
-    return Finding(
-        kind="allocation",
-        summary=(
-            f"{where}:{line.site.line} ({owner_of(line.site.path)}) keeps "
-            f"{wording.size(line.bytes_per_iteration)} in {wording.count(line.blocks_per_iteration)} "
-            f"allocations per iteration, {wording.percent(line.bytes_per_iteration, total_bytes)} of the "
-            "growth in Python's memory"
-        ),
-        details=tuple(details),
-        path=line.site.path,
-        line=line.site.line,
-    )

@@ -8,9 +8,7 @@ from typing import Literal
 from pytest_memleak.explain import wording
 from pytest_memleak.model import GrowthFacts
 
-Kind = Literal[
-    "python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"
-]
+Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"]
 
 # The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
 _MOST = 0.6
@@ -39,13 +37,17 @@ def reference(growth: GrowthFacts) -> float:
 
 
 def cause_of(
-    growth: GrowthFacts, python_bytes_per_iteration: float, cycle_bytes_per_iteration: float = 0.0
+    growth: GrowthFacts,
+    python_bytes_per_iteration: float,
+    python_live_bytes_per_iteration: float = 0.0,
+    cycle_bytes_per_iteration: float = 0.0,
 ) -> Cause:
     """Name the kind of growth.
 
     Args:
         growth: what the sensors measured.
         python_bytes_per_iteration: what tracemalloc saw staying, bytes per iteration.
+        python_live_bytes_per_iteration: the same as the live-bytes sensor counts it, by blocks.
         cycle_bytes_per_iteration: what only ``gc.collect()`` freed, bytes per iteration.
 
     Returns:
@@ -53,7 +55,7 @@ def cause_of(
     """
     live = growth.live_bytes_per_iteration
     only_rss = live is not None and live <= _LITTLE * growth.rss_bytes_per_iteration
-    share = python_share(growth, python_bytes_per_iteration)
+    share = python_share(growth, max(python_bytes_per_iteration, python_live_bytes_per_iteration))
     if only_rss and share < _MOST:
         return _rss_alone(growth)
     if share >= _MOST:

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from pytest_memleak.explain import wording
-from pytest_memleak.explain.allocations import Lines, growing_lines, line_finding
+from pytest_memleak.explain.allocations import Lines, growing_lines
 from pytest_memleak.explain.cause import Cause, cause_of, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
+from pytest_memleak.explain.lines import line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
 from pytest_memleak.explain.objects import (
     cycles_finding,
@@ -24,8 +25,11 @@ from pytest_memleak.explain.watch import Step, Watched, watch
 from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth
 
 HOLDER_ITERATIONS = 30
-_TLS_CLIENT = (
-    "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
+_TLS_CLIENT = "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
+
+_NO_HOLDER = (
+    "no growing collection and no chain of objects was found: a frame or native code may hold them (a C "
+    "extension that forgets to drop a reference)"
 )
 
 T = TypeVar("T")
@@ -94,7 +98,7 @@ class _Inquiry:
             watched = await self._part("the holder scan", self._holders)
             lines = await self._part("the search for allocating lines", self._lines) or Lines()
             cycles = watched.cycle_bytes if watched else 0.0
-            cause = cause_of(self._growth, lines.bytes_per_iteration, cycles)
+            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration, cycles)
             if cause.kind in ("native", "mixed", "maps", "unknown"):
                 await self._part("the search for native allocations", self._native)
             self._add_cycles(watched, cause)
@@ -150,7 +154,7 @@ class _Inquiry:
         return watched
 
     async def _lines(self) -> Lines:
-        lines = await growing_lines(self._step)
+        lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
         if lines.rows:
@@ -191,5 +195,7 @@ class _Inquiry:
         has_tls = any("ssl.SSLContext" in row for finding in self._findings for row in finding.details)
         if has_tls or self._growth.clients_per_iteration > 0.01:
             self._notes.append(_TLS_CLIENT)
+        if cause.kind in ("python", "mixed") and self._top_holder is None:
+            self._notes.append(_NO_HOLDER)
         if self._growth.linear_to_the_end:
             self._notes.append("growth was still linear at the end of the run")

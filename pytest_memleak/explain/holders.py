@@ -252,10 +252,13 @@ def holder_finding(holder: Holder, watched: Watched) -> Finding:
 
 
 def per_request(grown: float, watched: Watched, unit: str) -> str:
-    """``1 entries per request``, or per iteration where no requests are sent."""
-    if watched.requests:
-        return f"{wording.count(grown / watched.requests)} {unit} per request"
-    return f"{wording.count(grown / watched.iterations)} {unit} per iteration"
+    """``1 entry per request``, or per iteration where no requests are sent."""
+    per, number = ("request", watched.requests) if watched.requests else ("iteration", watched.iterations)
+    rate = wording.count(grown / number)
+    return f"{rate} {_SINGULAR.get(unit, unit) if rate == '1' else unit} per {per}"
+
+
+_SINGULAR = {"entries": "entry", "bytes": "byte", "objects": "object"}
 
 
 def filling_note(holder: Holder, watched: Watched) -> str | None:

@@ -39,9 +39,7 @@ class Namer:
 
     def name(self, trail: Trail) -> Name:
         """The path for a chain of objects from a root to the collection."""
-        start = max(
-            (index for index, item in enumerate(trail) if self._has_own_name(item, trail, index)), default=0
-        )
+        start = max((index for index, item in enumerate(trail) if self._has_own_name(item, trail, index)), default=0)
         anchor, rest = trail[start], trail[start + 1 :]
         if id(anchor) in self._modules:
             return self._in_module(anchor, rest)
@@ -51,6 +49,8 @@ class Namer:
             return self._in_coroutine(anchor, rest)
         if is_a(anchor, type):
             return Name(path=class_name(anchor) + self._steps(anchor, rest), owner=_class_owner(anchor))  # type: ignore[arg-type]
+        if type(anchor) is contextvars.Context:
+            return self._in_context(anchor, rest)
         if anchor is running_loop():
             return Name(path="asyncio.get_running_loop()" + self._steps(anchor, rest), owner="Python")
         kind = type(anchor)
@@ -117,6 +117,19 @@ class Namer:
                 variable = key
                 break
         return Name(path=f"{variable}{self._steps(rest[0], rest[1:])}, local of {name}", owner=owner)
+
+    def _in_context(self, context: contextvars.Context, rest: Trail) -> Name:
+        """A value that only other contexts than the current one hold, those of suspended tasks."""
+        if not rest:
+            return Name(path="a context", owner="Python")
+        variable = next((key for key, value in context.items() if value is rest[0]), None)
+        for name, namespace in self._modules.values():
+            attribute = _key_of(namespace, variable)
+            if variable is not None and attribute is not None:
+                path = namespace.get("__file__")
+                owner = owner_of(path if type(path) is str else "<")
+                return Name(path=f"{name}.{attribute}.get()" + self._steps(rest[0], rest[1:]), owner=owner)
+        return Name(path="a contextvar" + self._steps(rest[0], rest[1:]), owner="Python")
 
     def _steps(self, parent: object, rest: Trail) -> str:
         """``.attribute``, ``["key"]`` and ``[...]`` from `parent` down to the last object of `rest`."""

@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_memleak.explain import wording
@@ -83,11 +83,12 @@ async def native_leaks(step: Step) -> Native:
         with memray.FileReader(recording) as reader:
             records = list(reader.get_leaked_allocation_records(merge_threads=True))
             python = {int(kind) for kind in memray.AllocatorType if kind.name.startswith("PYMALLOC")}
-            leaks = [_leak(record) for record in _repeated(records, python)]
+            leaks = _by_site(_leak(record) for record in _repeated(records, python))
     leaks.sort(key=lambda leak: (-leak.bytes_per_iteration, leak.stack))
     return Native(leaks=tuple(leaks[:_ROWS]), note=None if leaks else _NOTHING)
 
 
+_NO_SYMBOLS = "native code without symbols"
 _NOTHING = (
     "memray saw no native allocation that every iteration leaves behind: the memory may be an "
     "allocator's own, or taken with brk or mmap by code that was already running"
@@ -100,16 +101,16 @@ def _repeated(records: Iterable[Any], python: set[int]) -> list[Any]:
     The last iteration may still hold what the next one frees, so one is allowed to be missing.
     """
     return [
-        record
-        for record in records
-        if record.allocator not in python and record.n_allocations >= NATIVE_ITERATIONS - 1
+        record for record in records if record.allocator not in python and record.n_allocations >= NATIVE_ITERATIONS - 1
     ]
 
 
 def _leak(record: Any) -> NativeLeak:
     frames = record.hybrid_stack_trace(_FRAMES)
-    stack = [(name, path, line) for name, path, line in frames if kind_of(path) != "plugin"]
-    function = next((name for name, _, _ in stack if name.partition("(")[0] not in _ALLOCATORS), "?")
+    stack = [frame for frame in frames if kind_of(frame[1]) != "plugin" and not _is_interpreter(frame[1])]
+    stack = [frame for frame in stack if frame[0] != "<unknown>"]
+    native = (name for name, path, _ in stack if not path.endswith(".py"))
+    function = next((name for name in native if name.partition("(")[0] not in _ALLOCATORS), _NO_SYMBOLS)
     lines = [(path, line) for _, path, line in stack if path.endswith(".py")]
     app = next((place for place in lines if kind_of(place[0]) == "app"), None)
     place = app or next(iter(lines), None)
@@ -120,6 +121,26 @@ def _leak(record: Any) -> NativeLeak:
         site=Site(path=place[0], line=place[1]) if place else None,
         function=function,
     )
+
+
+def _by_site(leaks: Iterable[NativeLeak]) -> list[NativeLeak]:
+    """One row per Python line: the inner stacks of a library differ, the line to look at does not."""
+    rows: dict[Site | None, NativeLeak] = {}
+    for leak in sorted(leaks, key=lambda leak: (-leak.bytes_per_iteration, leak.stack)):
+        first = rows.setdefault(leak.site, leak)
+        if first is not leak:
+            rows[leak.site] = replace(
+                first,
+                bytes_per_iteration=first.bytes_per_iteration + leak.bytes_per_iteration,
+                blocks_per_iteration=first.blocks_per_iteration + leak.blocks_per_iteration,
+            )
+    return list(rows.values())
+
+
+def _is_interpreter(path: str) -> bool:
+    """The C frames of CPython's own loop, which lie between any two frames of interest."""
+    folder = os.path.basename(os.path.dirname(path))
+    return path.endswith((".c", ".h")) and folder in ("Objects", "Python", "Include", "internal", "cpython")
 
 
 def native_finding(leak: NativeLeak, root: str) -> Finding:

@@ -9,7 +9,7 @@ from pytest_memleak.explain import wording
 from pytest_memleak.explain.holders import per_request
 from pytest_memleak.explain.naming import Name, Namer
 from pytest_memleak.explain.reach import is_tool, trails
-from pytest_memleak.explain.static import class_name, module_file, module_name
+from pytest_memleak.explain.static import class_name, module_file, module_name, mro
 from pytest_memleak.explain.watch import Watched
 from pytest_memleak.model import Finding
 from pytest_memleak.origin import kind_of
@@ -25,9 +25,7 @@ def growing_types(watched: Watched) -> tuple[tuple[type, int], ...]:
         if id(type(item)) in watched.types:
             kinds[id(type(item))] = type(item)
     grown = [(kind, watched.types[key]) for key, kind in kinds.items() if not is_tool(module_name(kind))]
-    return tuple(
-        sorted(grown, key=lambda entry: (not is_app_type(entry[0]), -entry[1], class_name(entry[0])))
-    )
+    return tuple(sorted(grown, key=lambda entry: (not is_app_type(entry[0]), -entry[1], class_name(entry[0]))))
 
 
 def is_app_type(kind: type) -> bool:
@@ -57,7 +55,8 @@ def linked_holder(types: Sequence[tuple[type, int]]) -> tuple[Name, type] | None
     The ends of the chain, the oldest and the newest objects of the type, are looked for: one of them
     is what a name refers to.
     """
-    for kind, _ in types[:_TYPES_TO_FOLLOW]:
+    followed = [kind for kind, _ in types if is_app_type(kind) or BaseException in mro(kind)]
+    for kind in followed[:_TYPES_TO_FOLLOW]:
         instances = [item for item in gc.get_objects() if type(item) is kind]
         ends = {id(item): item for item in (*instances[:2], *instances[-2:])}
         chains = sorted(trails(ends).values(), key=len)
@@ -83,9 +82,7 @@ def cycles_finding(watched: Watched) -> Finding | None:
     """What only ``gc.collect()`` frees, and of which types."""
     if not watched.cycle_types:
         return None
-    rows = tuple(
-        f"{name}: {wording.count(number)} objects per iteration" for name, number in watched.cycle_types
-    )
+    rows = tuple(f"{name}: {wording.count(number)} objects per iteration" for name, number in watched.cycle_types)
     return Finding(
         kind="cyclic_garbage",
         summary=(
@@ -103,8 +100,6 @@ def uncollectable_finding(watched: Watched) -> Finding | None:
     names = sorted(set(watched.uncollectable))
     return Finding(
         kind="uncollectable",
-        summary=(
-            f"gc.garbage gained {len(watched.uncollectable)} uncollectable objects: {', '.join(names[:5])}"
-        ),
+        summary=(f"gc.garbage gained {len(watched.uncollectable)} uncollectable objects: {', '.join(names[:5])}"),
         details=("look for gc.set_debug(gc.DEBUG_SAVEALL) or a C extension without tp_clear",),
     )

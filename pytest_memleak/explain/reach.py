@@ -13,7 +13,7 @@ import collections
 import contextvars
 import gc
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from types import (
     AsyncGeneratorType,
     CodeType,
@@ -32,7 +32,21 @@ from pytest_memleak.origin import kind_of
 
 SUSPENDED: tuple[type, ...] = (CoroutineType, AsyncGeneratorType, GeneratorType)
 _SKIPPED = frozenset(
-    map(id, (FrameType, CodeType, ModuleType, TracebackType, str, bytes, int, float, *SUSPENDED))
+    map(
+        id,
+        (
+            contextvars.Context,
+            FrameType,
+            CodeType,
+            ModuleType,
+            TracebackType,
+            str,
+            bytes,
+            int,
+            float,
+            *SUSPENDED,
+        ),
+    )
 )
 _TOOLS = ("_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_memleak", "xdist", "execnet",
           "coverage", "memray", "tracemalloc")  # fmt: skip
@@ -55,20 +69,23 @@ def trails(targets: Mapping[int, object]) -> dict[int, Trail]:
         For each target found: the objects from the root (a module's namespace, a function, a
         suspended coroutine or an instance) to the target, both included.
     """
-    found = _walk(_module_roots(), targets)
+    modules = _module_roots()
+    found = _walk(modules, targets, strangers={id(space) for space in modules if _is_foreign_module(space)})
     missing = {key: item for key, item in targets.items() if key not in found}
     if missing:
-        found.update(_walk(_nameless_roots(), missing))
+        found.update(_walk([*modules, *_nameless_roots()], missing))
     return found
+
+
+def _is_foreign_module(root: Any) -> bool:
+    return type(root) is dict and module_kind(root) != "app"
 
 
 def _module_roots() -> list[object]:
     """The namespaces of all modules: the app's, Python's, the dependencies'; then the event loop."""
     rank = {"app": 0, "python": 1, "dependency": 2}  # dependencies refer to Python's, seldom the reverse
     ranked = [
-        (rank.get(module_kind(namespace), 3), name, namespace)
-        for name, namespace in namespaces()
-        if not is_tool(name)
+        (rank.get(module_kind(namespace), 3), name, namespace) for name, namespace in namespaces() if not is_tool(name)
     ]
     ranked.sort(key=lambda entry: entry[:2])
     return [namespace for _, _, namespace in ranked] + [running_loop()]
@@ -88,18 +105,21 @@ def _nameless_roots() -> list[object]:
         if kind is FunctionType:
             place = (0, f"{item.__module__}.{item.__qualname__}")
             path, module = item.__code__.co_filename, str(item.__module__)
+        elif kind is contextvars.Context:
+            ranked.append(((2, ""), item))
+            continue
         elif kind in SUSPENDED:
             code = _code_of(item)
             place, path, module = (1, item.__qualname__), code.co_filename if code else "<", ""
         else:
             module = module_name(kind)
             path = module_file(module) or "<"
-            place = (2, f"{module}.{kind.__name__}") if kind_of(path) == "app" else (3, "")
+            place = (3, f"{module}.{kind.__name__}") if kind_of(path) == "app" else (9, "")
         owner = kind_of(path)
-        if owner == "plugin" or is_tool(module) or place[0] == 3:
+        if owner == "plugin" or is_tool(module) or place[0] == 9:
             continue
         if owner == "app" or kind in SUSPENDED:
-            ranked.append(((place[0] + (0 if owner == "app" else 3), place[1]), item))
+            ranked.append(((place[0] + (0 if owner == "app" else 4), place[1]), item))
     ranked.sort(key=lambda entry: entry[0])
     return [item for _, item in ranked]
 
@@ -112,8 +132,14 @@ def _code_of(suspended: Any) -> CodeType | None:
     return None
 
 
-def _walk(roots: Iterable[object], targets: Mapping[int, object]) -> dict[int, Trail]:
-    """Breadth first from all roots at once; the first chain to reach a target is its shortest."""
+def _walk(
+    roots: Iterable[object], targets: Mapping[int, object], strangers: Set[int] = frozenset()
+) -> dict[int, Trail]:
+    """Breadth first from all roots at once; the first chain to reach a target is its shortest.
+
+    From a namespace among `strangers` no instance of another module's class is entered: the loggers
+    that a hundred modules hold should be named after `logging`.
+    """
     parents: dict[int, object] = {}
     waiting: collections.deque[object] = collections.deque()
     missing = set(targets)
@@ -139,6 +165,8 @@ def _walk(roots: Iterable[object], targets: Mapping[int, object]) -> dict[int, T
                 entered[id(kind)] = id(kind) not in _SKIPPED and not is_tool(module_name(kind))
             if not entered[id(kind)] or (kind is FunctionType and is_tool(str(child.__module__))):
                 continue
+            if id(item) in strangers and _is_stranger(child, item):
+                continue
             parents[key] = item
             # a class or an instance and its namespace count as one step
             if kind is dict and issubclass(type(item), type):
@@ -148,10 +176,19 @@ def _walk(roots: Iterable[object], targets: Mapping[int, object]) -> dict[int, T
     return {key: _trail(item, parents) for key, item in targets.items() if key in parents}
 
 
+def _is_stranger(child: object, namespace: Any) -> bool:
+    module = module_name(type(child))
+    return module not in ("builtins", "") and module.partition(".")[0] != str(namespace.get("__name__")).partition(".")[
+        0
+    ].removeprefix("_")
+
+
 def _children(item: object, context: contextvars.Context) -> list[Any]:
     children = gc.get_referents(item)
     if type(item) is contextvars.ContextVar and item in context:
         children.append(context[item])
+    elif type(item) is contextvars.Context:
+        children.extend(item.values())
     return children
 
 

@@ -15,9 +15,7 @@ SETTLE_REQUESTS = 4
 ROUTE_REQUESTS = 16
 
 
-async def rank_routes(
-    routes: Mapping[str, Replay], live: Callable[[], float] | None = None
-) -> tuple[RouteGrowth, ...]:
+async def rank_routes(routes: Mapping[str, Replay], live: Callable[[], float] | None = None) -> tuple[RouteGrowth, ...]:
     """Replay each route alone and rank them by what one request leaves behind.
 
     Args:

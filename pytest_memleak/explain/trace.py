@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import tracemalloc
 
-from pytest_memleak.explain.allocations import ROWS, Line, by_line, growth_of, line_finding, rank
+from pytest_memleak.explain.allocations import ROWS, by_line, growth_of
+from pytest_memleak.explain.lines import Line, line_finding, rank
 from pytest_memleak.model import Finding, Site
 
 

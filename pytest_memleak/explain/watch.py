@@ -20,7 +20,7 @@ K = TypeVar("K")
 Step = Callable[[], Awaitable[object]]
 
 # The blocks of pymalloc are 16 to 512 bytes; 96 is the middle the live-bytes sensor uses too.
-_BYTES_PER_BLOCK = 96
+BYTES_PER_BLOCK = 96
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ async def _watch_cycles(step: Step, iterations: int) -> tuple[float, tuple[tuple
     counts = _type_counts()
     blocks = sys.getallocatedblocks()
     gc.collect()
-    freed_bytes = max(0, blocks - sys.getallocatedblocks()) * _BYTES_PER_BLOCK
+    freed_bytes = max(0, blocks - sys.getallocatedblocks()) * BYTES_PER_BLOCK
     left = _type_counts()
     gone = {name: counts[name] - left.get(name, 0) for name in counts if counts[name] > left.get(name, 0)}
     ranked = sorted(gone.items(), key=lambda entry: (-entry[1], entry[0]))
@@ -117,9 +117,7 @@ def _type_counts() -> dict[str, int]:
     return counts
 
 
-def _grown_twice(
-    before: dict[K, int], middle: dict[K, int], after: dict[K, int], *, new: bool = False
-) -> dict[K, int]:
+def _grown_twice(before: dict[K, int], middle: dict[K, int], after: dict[K, int], *, new: bool = False) -> dict[K, int]:
     """Growth of what grew in both stretches; with `new`, what was absent at first counts as 0."""
     grown: dict[K, int] = {}
     for key, last in after.items():

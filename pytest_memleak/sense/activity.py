@@ -54,9 +54,7 @@ def describe_threads() -> tuple[ResourceGroup, ...]:
 
 def _grouped(places: Iterable[tuple[str, Site | None]]) -> tuple[ResourceGroup, ...]:
     counts = Counter(places)
-    return tuple(
-        ResourceGroup(name=name, count=count, site=site) for (name, site), count in counts.most_common()
-    )
+    return tuple(ResourceGroup(name=name, count=count, site=site) for (name, site), count in counts.most_common())
 
 
 def _name_of(awaitable: Any) -> str:
@@ -65,7 +63,7 @@ def _name_of(awaitable: Any) -> str:
 
 
 def _waits_at(awaitable: Any) -> Site | None:
-    """The innermost line of the app's own code in a chain of awaits, else the innermost outside Python."""
+    """The innermost line of the app's own code in a chain of awaits, else of a dependency's."""
     places: list[tuple[CodeType, int]] = []
     for _ in range(_MAX_DEPTH):
         frame, awaitable = _step(awaitable)
@@ -90,10 +88,10 @@ def _outwards(frame: FrameType | None) -> Iterable[tuple[CodeType, int]]:
 
 
 def _best(places: Iterable[tuple[CodeType, int]]) -> Site | None:
-    """The first place in the app's own code, else the first in a dependency, else the first."""
+    """The first place in the app's own code, else in a dependency; Python's own says nothing."""
     chosen: dict[origin.Kind, Site] = {}
     for code, line in places:
         kind = origin.kind_of(code.co_filename)
-        if kind not in chosen and not code.co_filename.startswith("<"):
+        if kind not in chosen:
             chosen[kind] = Site(path=code.co_filename, line=line, function=code.co_qualname)
-    return chosen.get("app") or chosen.get("dependency") or chosen.get("python")
+    return chosen.get("app") or chosen.get("dependency")

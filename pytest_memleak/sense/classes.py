@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_memleak.sense.patching import ClassPatch, Method
@@ -14,11 +15,18 @@ Wrap = Callable[[Method], Method]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedClass:
-    """One tracked class: how reports call it, its probe, and where its library's files are."""
+    """One tracked class.
+
+    Args:
+        name: how reports call it.
+        library_path: what the paths of its library's files start with.
+        siblings: the library's other tracked classes, name to reported name.
+    """
 
     name: str
     probe: ClientProbe
     library_path: str
+    siblings: Mapping[str, str]
 
 
 class ClientClasses:
@@ -34,6 +42,7 @@ class ClientClasses:
     def __init__(
         self, probes: Sequence[ClientProbe], *, constructor: Wrap, finalizer: Wrap, subclass_finalizer: Wrap
     ) -> None:
+        self._probes = tuple(probes)
         self._pending = list(probes)
         self._constructor = constructor
         self._finalizer = finalizer
@@ -46,6 +55,8 @@ class ClientClasses:
         """Patch the classes whose modules are imported by now; the new ones are returned."""
         added = []
         for probe in self._pending.copy():
+            if probe.module not in sys.modules:
+                continue
             found = list(probe.classes())
             for class_name, cls in found:
                 if cls not in self._classes and self._patch(cls, class_name, probe):
@@ -97,6 +108,15 @@ class ClientClasses:
             return False
         self._finalizers.add(cls.__dict__["__del__"])
         self._classes[cls] = TrackedClass(
-            name=f"{probe.library}.{class_name}", probe=probe, library_path=package_path(cls)
+            name=f"{probe.library}.{class_name}",
+            probe=probe,
+            library_path=package_path(cls),
+            siblings={
+                name: f"{probe.library}.{name}"
+                for other in self._probes
+                if other.library == probe.library
+                for name in other.class_names
+                if name != class_name
+            },
         )
         return True

@@ -12,51 +12,20 @@ import gc
 import sys
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from pytest_memleak.model import ClientGroup, DroppedGroup
 from pytest_memleak.sense.classes import ClientClasses, TrackedClass
+from pytest_memleak.sense.living import Client, LiveClients
 from pytest_memleak.sense.patching import Method
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 from pytest_memleak.sense.sites import Made, caller_site, creation_site
 
 BEFORE_THE_FIRST = -1
 _UNKNOWN = Made(site=None, owner=None)
-
-
-class _Reference(weakref.ref[Any]):
-    """A weak reference that knows under which key its client is kept."""
-
-    __slots__ = ("key",)
-    key: int
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class _Client:
-    """One live client. `reference` is None for a class that allows no weak references."""
-
-    reference: _Reference | None
-    name: str
-    is_open: Callable[[Any], bool]
-    closes_on_collect: bool
-    made: Made
-    iteration: int
-    before_run: bool
-
-    def holds(self, instance: object) -> bool:
-        """Whether this is the entry of `instance` and not of a dead client with the same id."""
-        referent = None if self.reference is None else self.reference()
-        return referent is None or referent is instance
-
-    def open_as(self, instance: object) -> bool:
-        """Whether `instance` is open; a probe that raises cannot say so."""
-        try:
-            return bool(self.is_open(instance))
-        except Exception:
-            return False
 
 
 @dataclass(slots=True)
@@ -85,9 +54,7 @@ class ClientTracker:
             finalizer=self._finalizer,
             subclass_finalizer=self._subclass_finalizer,
         )
-        self._live: dict[int, _Client] = {}
-        # The collector clears the weak references of a cycle before it runs the finalizers.
-        self._dying: dict[int, _Client] = {}
+        self._live = LiveClients()
         self._drops: defaultdict[tuple[Any, ...], _Drops] = defaultdict(_Drops)
         self._excluded = [weakref.ref(client) for client in exclude]
         self._installed = False
@@ -103,7 +70,7 @@ class ClientTracker:
 
     def refresh(self) -> None:
         """Take up libraries imported since; call it after every iteration."""
-        self._dying.clear()
+        self._live.forget_the_dead()
         added = self._classes.patch_imported()
         if added:  # made while their library was being imported: the line is unknown
             self._scan(added, before_run=False)
@@ -115,7 +82,7 @@ class ClientTracker:
 
     def exclude(self, client: object) -> None:
         """Forget a client that is not the app's, such as the one that sends the requests."""
-        self._live.pop(id(client), None)
+        self._live.take(client)
 
     def watch(
         self,
@@ -135,8 +102,7 @@ class ClientTracker:
         Raises:
             TypeError: when `instance` allows no weak references.
         """
-        client = _Client(
-            reference=self._reference(instance),
+        client = Client(
             name=name or _type_name(type(instance)),
             is_open=is_open or _is_open_by_attribute,
             closes_on_collect=False,
@@ -144,7 +110,7 @@ class ClientTracker:
             iteration=self.iteration,
             before_run=False,
         )
-        self._live[id(instance)] = client
+        self._live.add(instance, client, need_reference=True)
 
     def live_count(self) -> int:
         """How many tracked clients are alive, open or not. Costs nothing."""
@@ -153,8 +119,8 @@ class ClientTracker:
     def open_clients(self) -> tuple[ClientGroup, ...]:
         """The open clients by class and line, the most numerous first."""
         births: defaultdict[tuple[Any, ...], list[int]] = defaultdict(list)
-        for client, instance in self._alive():
-            if client.open_as(instance):
+        for client, instance in self._live.pairs(self._classes.families):
+            if client.is_open_as(instance):
                 key = (client.name, _type_name(type(instance)), client.made, client.before_run)
                 births[key].append(client.iteration)
         groups = [
@@ -203,8 +169,8 @@ class ClientTracker:
 
         @functools.wraps(original)
         def __del__(instance: object) -> None:
-            client = self._take(instance)
-            if client is not None and client.open_as(instance):
+            client = self._live.take(instance)
+            if client is not None and client.is_open_as(instance):
                 self._count_drop(client, instance)
             original(instance)
 
@@ -219,13 +185,13 @@ class ClientTracker:
 
         @functools.wraps(original)
         def __del__(instance: object) -> None:
-            client = self._take(instance)
+            client = self._live.take(instance)
             references = sys.getrefcount(instance)
             original(instance)
-            if client is None or not client.open_as(instance):
+            if client is None or not client.is_open_as(instance):
                 return
             if sys.getrefcount(instance) > references:
-                self._live[id(instance)] = client
+                self._live.keep(instance, client)
             else:
                 self._count_drop(client, instance)
 
@@ -234,53 +200,29 @@ class ClientTracker:
     # --- instances ---
 
     def _register(self, instance: object, frame: FrameType) -> None:
-        known = self._live.get(id(instance))
-        if known is not None and known.holds(instance):
+        if instance in self._live:
             return  # a constructor that ran twice, or a tracked subclass of a tracked class
         kind = type(instance)
         tracked = self._classes.of(kind)
         if tracked is None:
             return
-        made = creation_site(frame, instance, tracked.library_path, self._owners)
-        if made is None:
-            return
-        self._add(instance, tracked, made, self.iteration, before_run=False)
-        self._classes.patch_finalizer_of(kind)
+        made = creation_site(frame, instance, tracked.library_path, self._owners, tracked.siblings)
+        if made is not None:
+            self._add(instance, tracked, made, before_run=False)
 
-    def _add(
-        self, instance: object, tracked: TrackedClass, made: Made, iteration: int, *, before_run: bool
-    ) -> None:
-        try:
-            reference = self._reference(instance)
-        except TypeError:  # slots without __weakref__, as asyncpg's pool
-            reference = None
-        self._live[id(instance)] = _Client(
-            reference=reference,
+    def _add(self, instance: object, tracked: TrackedClass, made: Made, *, before_run: bool) -> None:
+        client = Client(
             name=tracked.name,
             is_open=tracked.probe.is_open,
             closes_on_collect=tracked.probe.closes_on_collect,
             made=made,
-            iteration=iteration,
+            iteration=self.iteration,
             before_run=before_run,
         )
+        self._live.add(instance, client)
+        self._classes.patch_finalizer_of(type(instance))
 
-    def _reference(self, instance: object) -> _Reference:
-        reference = _Reference(instance, self._expire)
-        reference.key = id(instance)
-        return reference
-
-    def _expire(self, reference: weakref.ref[Any]) -> None:
-        assert isinstance(reference, _Reference)
-        client = self._live.pop(reference.key, None)
-        if client is not None:
-            self._dying[reference.key] = client
-
-    def _take(self, instance: object) -> _Client | None:
-        key = id(instance)
-        client = self._live.pop(key, None) or self._dying.pop(key, None)
-        return client if client is not None and client.holds(instance) else None
-
-    def _count_drop(self, client: _Client, instance: object) -> None:
+    def _count_drop(self, client: Client, instance: object) -> None:
         """A count lost to a thread switch is worth less than a lock taken inside a finalizer."""
         if client.before_run or not self._installed:
             return
@@ -290,21 +232,6 @@ class ClientTracker:
             drops.first = self.iteration
         drops.count += 1
         drops.last = self.iteration
-
-    def _alive(self) -> Iterator[tuple[_Client, Any]]:
-        clients = self._live.copy()
-        unreferenced = [key for key, client in clients.items() if client.reference is None]
-        found = self._find(unreferenced) if unreferenced else {}
-        for key, client in clients.items():
-            instance = found.get(key) if client.reference is None else client.reference()
-            if instance is not None:
-                yield client, instance
-
-    def _find(self, keys: Sequence[int]) -> dict[int, Any]:
-        """Objects by id, for classes without weak references; a frozen object is not found."""
-        wanted = set(keys)
-        referrers = gc.get_referrers(*self._classes.families())
-        return {id(found): found for found in referrers if id(found) in wanted}
 
     def _scan(self, classes: Sequence[type], *, before_run: bool) -> None:
         """Take up the instances that exist already.
@@ -316,12 +243,11 @@ class ClientTracker:
         excluded = {id(client) for reference in self._excluded if (client := reference()) is not None}
         for instance in gc.get_referrers(*kinds):
             kind = type(instance)
-            if kind not in kinds or id(instance) in excluded or id(instance) in self._live:
+            if kind not in kinds or id(instance) in excluded or instance in self._live:
                 continue
             tracked = self._classes.of(kind)
             if tracked is not None:
-                self._add(instance, tracked, _UNKNOWN, self.iteration, before_run=before_run)
-                self._classes.patch_finalizer_of(kind)
+                self._add(instance, tracked, _UNKNOWN, before_run=before_run)
 
 
 def _type_name(kind: type) -> str:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Callable
 
 _INTERPRETERS_OWN = 1_000
 """Python 3.12 freezes a few hundred objects of its own at its start."""
+
+_REFREEZE_AT = 3.0
+"""Full collections that the partial ones may cost before the heap is frozen anew."""
 
 
 class FrozenHeap:
@@ -13,25 +17,39 @@ class FrozenHeap:
 
     `gc.freeze` before the first iteration and after the warm-up takes all objects out of the collector's
     sight, so that a full collection only walks what came since: 1.00x of a bare iteration instead of 5.3x.
+    A leak of a thousand objects an iteration makes even that slow, so the heap is frozen anew when the
+    partial collections have cost more than that.
+
+    Args:
+        timer: a clock of real seconds.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self._timer = timer
         self._frozen = False
+        self._full_s = self._partial_s = 0.0
 
     def collect(self) -> None:
         """Collect the garbage made since the last call; cycles awaiting collection are no leak."""
+        began = self._timer()
         gc.collect()
+        self._partial_s += self._timer() - began
+        if self._frozen and self._partial_s > _REFREEZE_AT * self._full_s:
+            self.freeze()
 
     def freeze(self) -> None:
-        """Take what is alive now out of sight of the collector; it may be called again.
+        """Take what is alive now out of sight of the collector; garbage that was frozen alive goes first.
 
         Where the process froze a heap of its own before, `restore` could not tell the two apart: then
         nothing is frozen, and the samples cost more.
         """
+        self.restore()
+        began = self._timer()
         gc.collect()
-        if self._frozen or gc.get_freeze_count() < _INTERPRETERS_OWN:
+        if gc.get_freeze_count() < _INTERPRETERS_OWN:
             gc.freeze()
             self._frozen = True
+        self._full_s, self._partial_s = self._timer() - began, 0.0
 
     def restore(self) -> None:
         """Give everything back to the collector; a second call does nothing."""

@@ -92,8 +92,8 @@ def _engine_is_open(engine: Any) -> bool:
 
 
 def _asyncpg_is_open(connection: Any) -> bool:
-    """A connection that a pool holds is the pool's to close."""
-    return not connection.is_closed() and connection._pool_holder is None
+    """A connection that a pool holds is the pool's to close; asyncpg tells since 0.32."""
+    return not connection.is_closed() and getattr(connection, "_pool_holder", None) is None
 
 
 def _psycopg_is_open(connection: Any) -> bool:
@@ -107,8 +107,8 @@ def _botocore_is_open(client: Any) -> bool:
 
 
 def _aiobotocore_is_open(client: Any) -> bool:
-    session = client._endpoint.http_session
-    return getattr(session, "_sessions", getattr(session, "_session", None)) is not None
+    """It makes an aiohttp session for each proxy at the first request."""
+    return bool(client._endpoint.http_session._sessions)
 
 
 def _websockets_is_open(connection: Any) -> bool:
@@ -117,7 +117,7 @@ def _websockets_is_open(connection: Any) -> bool:
 
 def _pymongo_is_open(client: Any) -> bool:
     """A client that never connected has no sockets and no monitor threads."""
-    return bool(client._opened and not getattr(client, "_closed", False))
+    return client._topology is not None and bool(client._topology._opened)
 
 
 _HTTPX = ("Client", "AsyncClient")
@@ -139,9 +139,7 @@ BUILT_IN: tuple[ClientProbe, ...] = (
         is_open=_requests_is_open,
         closes_on_collect=True,
     ),
-    ClientProbe(
-        library="redis.asyncio", module="redis.asyncio", class_names=("Redis",), is_open=_redis_is_open
-    ),
+    ClientProbe(library="redis.asyncio", module="redis.asyncio", class_names=("Redis",), is_open=_redis_is_open),
     ClientProbe(
         library="redis",
         module="redis",

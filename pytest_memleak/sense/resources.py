@@ -7,14 +7,20 @@ resources are is looked up twice, when the run begins and when it has settled.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from array import array
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pytest_memleak.model import ResourceGroup, ResourceSeries
-from pytest_memleak.sense import activity, children, descriptors
+import psutil
 
+from pytest_memleak.model import ResourceGroup, ResourceSeries
+from pytest_memleak.sense import activity, descriptors
+
+_THREADS = "/proc/self/task"
+_LISTS_CHILDREN = os.path.exists(f"{_THREADS}/{os.getpid()}/children")
 Describe = Callable[[], tuple[ResourceGroup, ...]]
 
 
@@ -76,10 +82,18 @@ class ResourceSensor:
                 counts=self._counts[kind.name][: self.taken],
                 count_settled=kind.count(),
                 groups_start=self._groups_start.get(kind.name, ()),
-                groups_end=kind.describe(),
+                groups_end=_described(kind),
             )
             for kind in self.kinds
         )
+
+
+def _described(kind: ResourceKind) -> tuple[ResourceGroup, ...]:
+    """What is open; nothing when the process has no descriptor left to look it up with."""
+    try:
+        return kind.describe()
+    except OSError:
+        return ()
 
 
 def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple[ResourceKind, ...]:
@@ -87,15 +101,13 @@ def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple
         ResourceKind(name="thread", count=threading.active_count, describe=activity.describe_threads),
         ResourceKind(
             name="child_process",
-            count=children.count_children,
-            describe=children.describe_children,
+            count=count_children,
+            describe=describe_children,
             every=children_every,
         ),
     ]
     if descriptors.can_count():
-        fds = ResourceKind(
-            name="fd", count=descriptors.count_descriptors, describe=descriptors.describe_descriptors
-        )
+        fds = ResourceKind(name="fd", count=descriptors.count_descriptors, describe=descriptors.describe_descriptors)
         kinds.insert(0, fds)
     if loop is not None:
         tasks = ResourceKind(
@@ -113,3 +125,30 @@ def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple
         )
         kinds.append(unfinished)
     return tuple(kinds)
+
+
+def count_children() -> int:
+    """The number of direct children. Linux lists them per thread, which is cheap."""
+    if not _LISTS_CHILDREN:
+        return len(psutil.Process().children())
+    total = 0
+    for thread in threading.enumerate():
+        try:
+            with open(f"{_THREADS}/{thread.native_id}/children", "rb") as children:
+                total += len(children.read().split())
+        except OSError:  # the thread has ended meanwhile
+            continue
+    return total
+
+
+def describe_children() -> tuple[ResourceGroup, ...]:
+    """The direct children by their command."""
+    commands: Counter[str] = Counter()
+    for child in psutil.Process().children():
+        try:
+            zombie = child.status() == psutil.STATUS_ZOMBIE
+            command = f"{child.name()} (ended, not waited for)" if zombie else " ".join(child.cmdline())
+        except psutil.Error:
+            continue
+        commands[command[:120]] += 1
+    return tuple(ResourceGroup(name=command, count=count) for command, count in commands.most_common())

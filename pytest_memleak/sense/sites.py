@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from types import FrameType
@@ -19,7 +19,7 @@ _SENSE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """Where a client was made, and the tracked library that made it for itself, if any."""
+    """Where a client was made, and the tracked library or class that made it for itself, if any."""
 
     site: Site | None
     owner: str | None
@@ -40,7 +40,11 @@ def package_path(cls: type) -> str:
 
 
 def creation_site(
-    frame: FrameType | None, instance: object, library: str, owners: dict[str, str]
+    frame: FrameType | None,
+    instance: object,
+    library: str,
+    owners: Mapping[str, str],
+    siblings: Mapping[str, str],
 ) -> Made | None:
     """Find the line that made `instance`, walking outwards from `frame`.
 
@@ -55,15 +59,17 @@ def creation_site(
         library: the path its library's files start with, as `package_path` gives it.
         owners: top-level package to the tracked library of that name; one of these between the
             client and the app is the client's owner.
+        siblings: the name to the reported name of the library's other tracked classes; one whose
+            method made the client is its owner, such as a pool of connections.
 
     Returns:
         The site and the owner, or None for a client that the plugin made for itself.
     """
     fallback: Site | None = None
     owner: str | None = None
-    own_package = origin.package_of(library) if library else None
     for outer in islice(_frames(frame), MAX_FRAMES):
-        path = outer.f_code.co_filename
+        code = outer.f_code
+        path = code.co_filename
         kind = origin.kind_of(path)
         if kind == "plugin":
             if path.startswith(_SENSE):  # a wrapped constructor
@@ -71,14 +77,15 @@ def creation_site(
             if fallback is None:
                 return None
             break
-        if kind == "python" or (library and path.startswith(library)) or _constructs(outer, instance):
+        if kind == "python" or _constructs(outer, instance):
+            continue
+        if library and path.startswith(library):
+            owner = owner or siblings.get(code.co_qualname.partition(".")[0])
             continue
         if kind == "app":
             return _made(_site(outer), owner)
         fallback = fallback or _site(outer)
-        package = origin.package_of(path)
-        if owner is None and package != own_package:
-            owner = owners.get(package or "")
+        owner = owner or owners.get(origin.package_of(path) or "")
     return _made(fallback, owner)
 
 

@@ -77,10 +77,10 @@ class ResourceWatch:
             loop: the loop the app runs on; its tasks and async generators are counted.
         """
         self._sensor = ResourceSensor(self._iterations, loop)
-        self.clients.install()
         self._sensor.start()
-        self._calm = self._levels()
+        self.clients.install()  # last, so that nothing stays patched when something fails
         self.clients.iteration = 0
+        self._calm = self._levels()
 
     def after_iteration(self, iteration: int, warned: Iterable[Warned] = ()) -> None:
         """Count after iteration `iteration`, from 0.
@@ -110,9 +110,7 @@ class ResourceWatch:
         assert self._sensor is not None, "begin() comes first"
         self._before_shutdown = self.clients.open_clients()
         taken = self._sensor.taken
-        alive = ResourceSeries(
-            kind="client", counts=self._alive[:taken], count_settled=self.clients.live_count()
-        )
+        alive = ResourceSeries(kind="client", counts=self._alive[:taken], count_settled=self.clients.live_count())
         self._series = (*self._sensor.finish(), alive)
 
     def after_shutdown(self) -> None:

@@ -191,9 +191,7 @@ class SimulatedClock:
         caller = task.get_name() if task else "a callback"
         if works.arrived is not None:
             raise SimulatedTimeError(
-                errors.ADVANCED_TWICE.format(
-                    second=caller, first=self._advancing, target_s=works.pace.target_ns / 1e9
-                )
+                errors.ADVANCED_TWICE.format(second=caller, first=self._advancing, target_s=works.pace.target_ns / 1e9)
             )
         works.pace.begin(self._hands.now_ns, target_ns)
         self._advancing = caller
@@ -229,9 +227,7 @@ class SimulatedClock:
             raise SimulatedTimeError((errors.USE_ASYNC if sync else errors.USE_SYNC).format(name=name))
         current = threading.current_thread()
         if current is not self._owner:
-            raise SimulatedTimeError(
-                errors.WRONG_THREAD.format(name=name, thread=current.name, owner=self._owner.name)
-            )
+            raise SimulatedTimeError(errors.WRONG_THREAD.format(name=name, thread=current.name, owner=self._owner.name))
         self._hands.check()
 
     # --- time.sleep

@@ -153,5 +153,7 @@ class Clockwork:
         self._wake_loop()
 
 
-def _earliest(*times_ns: int | None) -> int | None:
-    return min((ns for ns in times_ns if ns is not None), default=None)
+def _earliest(due_ns: int | None, wake_ns: int | None) -> int | None:
+    if due_ns is None or wake_ns is None:
+        return wake_ns if due_ns is None else due_ns
+    return min(due_ns, wake_ns)

@@ -7,6 +7,7 @@ import operator
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from . import rebind, shim
@@ -47,12 +48,15 @@ class Hands:
         # On whole seconds, so that sums of round numbers stay exact in floats: 288 times 300 s is a day.
         self._monotonic_zero_ns = -(-shim.unsimulated_monotonic_ns() // _SECOND_NS) * _SECOND_NS
         self._perf_counter_zero_ns = -(-shim.real_perf_counter_ns() // _SECOND_NS) * _SECOND_NS
-        self._readings = [0.0, 0, 0.0, 0]
+        self._readings: list[Any] = [0.0, 0, 0.0, 0]
         self._show(0)
         # C code that reads one list item: the cheapest thing the app can call instead of the real clock.
-        reads = (functools.partial(operator.getitem, self._readings, index) for index in range(4))
+        reads: list[Callable[[], Any]] = [
+            functools.partial(operator.getitem, self._readings, index) for index in range(4)
+        ]
         names = ("monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns")
         shim.switched.switch(**dict(zip(names, reads, strict=True)), sleep=sleep)
+        self.read_monotonic: Callable[[], float] = reads[0]
 
     def leave(self) -> None:
         """Give the real clocks back; monotonic keeps its lead, for it must never run backwards."""
@@ -82,7 +86,7 @@ class Hands:
             SimulatedTimeError: freezegun or a time_machine.travel() has become active.
         """
         _check_freezegun(" since the clock was entered")
-        if self._stack[-1:] != [self._traveller]:
+        if not self._stack or self._stack[-1] is not self._traveller:
             raise SimulatedTimeError(TRAVEL.format(when=" since the clock was entered", shown_s=time.time()))
 
     def _show(self, ns: int) -> None:

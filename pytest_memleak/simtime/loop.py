@@ -119,9 +119,7 @@ class SimulatedSelector(selectors.BaseSelector):
             if events:
                 return events
 
-    def _wait_for_real(
-        self, works: Clockwork, timeout: float | None
-    ) -> list[tuple[selectors.SelectorKey, int]]:
+    def _wait_for_real(self, works: Clockwork, timeout: float | None) -> list[tuple[selectors.SelectorKey, int]]:
         started_s = shim.real_monotonic()
         events = self._real.select(LONGEST_LOOK_S if timeout is None else min(timeout, LONGEST_LOOK_S))
         works.flow(shim.real_monotonic() - started_s)
@@ -134,22 +132,24 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._sim = SimulatedSelector()
         self._closing: Callable[[], None] | None = None
+        self._read_monotonic: Callable[[], float] | None = None
         super().__init__(self._sim)
 
     def attach(self, works: Clockwork, closing: Callable[[], None]) -> None:
         """From now on `works` moves this loop's time; `closing` is called if the loop is closed before."""
         self._sim.clockwork, self._closing = works, closing
+        self._read_monotonic = works.hands.read_monotonic
         self._sim.note_ports()
 
     def detach(self) -> None:
         """Back to real time, from the moment reached."""
-        self._sim.clockwork, self._closing = None, None
+        self._sim.clockwork = self._closing = self._read_monotonic = None
         shim.set_loop_lead(self, shim.lead_seconds())
 
     def time(self) -> float:
         """Seconds on the monotonic clock of this loop: the simulated one while a clock is attached."""
-        works = self._sim.clockwork
-        return shim.loop_time(self) if works is None else works.hands.monotonic_ns / 1e9
+        read = self._read_monotonic
+        return shim.loop_time(self) if read is None else read()
 
     def close(self) -> None:
         """Close the loop, and first leave a clock that is still attached: nothing could move it any more."""

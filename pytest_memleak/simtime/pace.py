@@ -68,9 +68,7 @@ class Pace:
         if self._wakeups <= limit:
             return None
         culprit = self.setters.most_common(1)[0][0] if self.setters else "threads that sleep"
-        return TIMER_STORM.format(
-            wakeups=self._wakeups, moved_s=(now_ns - self._from_ns) / 1e9, culprit=culprit
-        )
+        return TIMER_STORM.format(wakeups=self._wakeups, moved_s=(now_ns - self._from_ns) / 1e9, culprit=culprit)
 
     def too_far(self, due_ns: int, notice: Callable[[str], None]) -> bool:
         """Whether an iteration would use up too much simulated time by itself; says so once."""
@@ -88,18 +86,18 @@ class Pace:
     def spinning_s(self) -> float:
         """Count one pass of a busy loop; the real seconds since the last look when it spins, else 0."""
         self._passes += 1
-        if self._passes == 1:
-            self._busy_since = self._looked = real_monotonic()
         if self._passes % _PASSES_PER_LOOK:
             return 0.0
-        now, looked = real_monotonic(), self._looked
-        self._looked = now
-        return now - looked if now - self._busy_since > self._busy_s else 0.0
+        now_s = real_monotonic()
+        if self._passes == _PASSES_PER_LOOK:
+            self._busy_since_s = self._looked_s = now_s
+        passed_s, self._looked_s = now_s - self._looked_s, now_s
+        return passed_s if now_s - self._busy_since_s > self._busy_s else 0.0
 
     def spinner(self, *, advancing: bool) -> str:
         """The text of the error or the warning about a loop that spins."""
         text = SPINNER if advancing else SPINNER_FLOWS
-        real_s = real_monotonic() - self._busy_since
+        real_s = real_monotonic() - self._busy_since_s
         return text.format(passes=self._passes, real_s=real_s, tasks=running_tasks())
 
     def count_setter(self, loop: asyncio.AbstractEventLoop, callback: Any) -> None:

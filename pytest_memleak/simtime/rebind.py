@@ -96,7 +96,7 @@ _real_module: types.ModuleType | None = None
 
 
 def give_real_time(real: Mapping[str, Callable[..., Any]]) -> None:
-    """Give code that must wait for real a ``time`` module that stays real. Again for what was imported since."""
+    """Give code that waits for real a ``time`` module that stays real; again for what was imported since."""
     global _real_module
     if _real_module is None:
         for name in _WAITING:

@@ -131,9 +131,7 @@ def uninstall() -> None:
     if not _installed:
         return
     if switched._sleep is not _sleep:
-        raise RuntimeError(
-            "uninstall() was called while a simulated clock is running. Leave the clock first."
-        )
+        raise RuntimeError("uninstall() was called while a simulated clock is running. Leave the clock first.")
     import asyncio
 
     back = [name for name in NAMES if not (_lead_ns and name.startswith("monotonic"))]

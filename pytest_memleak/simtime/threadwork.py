@@ -1,4 +1,4 @@
-"""See work being given to threads: pools, anyio's workers, the app's own threads. Undone when the clock is left."""
+"""See work being given to threads: those of pools and anyio, and the app's own. Undone on leaving."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from .inflight import InFlight
 from .work import Job, ThreadWork, Work
 
 # Threads started by these run jobs that are seen on their own, or wait for something real.
-_NOT_THE_APP = frozenset(
-    {"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"}
-)
+_NOT_THE_APP = frozenset({"anyio", "asyncio", "concurrent", "multiprocessing", "pytest_memleak", "subprocess"})
 
 
 class ThreadWatch:
@@ -96,9 +94,7 @@ class ThreadWatch:
         return watching
 
     def _watch_submit(self, submit: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
-        def watching(
-            pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
-        ) -> Future[Any]:
+        def watching(pool: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
             # anyio gives its portals, whole event loops, to a pool.
             if not self._active or _caller() == "anyio":
                 return submit(pool, fn, *args, **kwargs)

@@ -30,15 +30,19 @@ class Watchdog:
         self._works = works
         self._stopped = threading.Event()
         self._said_for = 0.0
+        self._thread: threading.Thread | None = None
 
     def start(self, owner: threading.Thread) -> None:
         """Look after the thread `owner`, which moves the clock."""
         self._owner = owner
-        threading.Thread(target=self._run, name="pytest-memleak watchdog", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="pytest-memleak watchdog", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking. The thread ends by itself."""
+        """Stop looking, and wait for the end of the thread: it must not be counted as one of the app's."""
         self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         works, looked_s = self._works, real_monotonic()

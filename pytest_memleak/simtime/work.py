@@ -121,7 +121,7 @@ class Job(Work):
 
 
 def _plain_function(function: Any, args: tuple[Any, ...]) -> Any:
-    """The user's function: asyncio.to_thread gives a partial of Context.run, Starlette a partial of its own."""
+    """The user's function: asyncio.to_thread gives a partial of Context.run, Starlette one of its own."""
     while isinstance(function, functools.partial):
         function, args = function.func, (*function.args, *args)
     if getattr(function, "__name__", "") == "run" and args and callable(args[0]):

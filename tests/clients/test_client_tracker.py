@@ -24,7 +24,7 @@ from pytest_memleak.sense.clients import ClientTracker
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 
 MODULE = "memleak_library"
-SOURCE = '''
+SOURCE = """
 class Client:
     def __init__(self, fail=False):
         if fail:
@@ -65,7 +65,7 @@ class SubClient(Client):
     def __init__(self):
         super().__init__()
         super().__init__()
-'''
+"""
 
 
 @pytest.fixture
@@ -239,6 +239,18 @@ def test_a_class_without_weak_references_is_tracked(library: Any, track: Any) ->
     assert (tracker.live_count(), dropped(tracker)) == (0, {f"{MODULE}.Slotted": 1})
 
 
+def test_a_frozen_client_without_weak_references_is_left_out_until_it_is_unfrozen(library: Any, track: Any) -> None:
+    tracker = track(probe("Slotted"))
+    client = library.Slotted()
+    gc.freeze()
+    try:
+        assert open_names(tracker) == []
+    finally:
+        gc.unfreeze()
+    assert open_names(tracker) == [f"{MODULE}.Slotted"]
+    del client
+
+
 def test_a_class_whose_new_takes_the_arguments_works_as_before(library: Any, track: Any) -> None:
     tracker = track(probe("OnlyNew"))
 
@@ -282,10 +294,7 @@ def test_copies_and_pickles_are_not_mistaken_for_clients(library: Any, track: An
 def test_clients_made_in_threads_are_all_seen(library: Any, track: Any) -> None:
     tracker = track(probe("Client"))
     clients: list[Any] = []
-    threads = [
-        threading.Thread(target=lambda: clients.extend(library.Client() for _ in range(200)))
-        for _ in range(8)
-    ]
+    threads = [threading.Thread(target=lambda: clients.extend(library.Client() for _ in range(200))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -90,9 +90,7 @@ def test_the_constructor_of_a_subclass_is_not_where_it_was_made(tracker: ClientT
     del client
 
 
-def test_an_installed_app_is_found_before_the_test_that_drives_it(
-    imported: Import, tracker: ClientTracker
-) -> None:
+def test_an_installed_app_is_found_before_the_test_that_drives_it(imported: Import, tracker: ClientTracker) -> None:
     app = imported("site-packages", MAKE)
     drive = plugin_function("def drive(app):\n    return app.make()\n", "drive")
 
@@ -124,9 +122,7 @@ def test_a_client_of_the_apps_own_class_is_made_where_it_is_called(imported: Imp
     from pytest_memleak.sense.probes import ClientProbe
 
     module = imported("app", "class Feed:\n    open = True\n\ndef make():\n    return Feed()\n")
-    probe = ClientProbe(
-        library="app", module=module.__name__, class_names=("Feed",), is_open=lambda feed: feed.open
-    )
+    probe = ClientProbe(library="app", module=module.__name__, class_names=("Feed",), is_open=lambda feed: feed.open)
     tracker = ClientTracker([probe])
     tracker.install()
     try:

@@ -18,9 +18,8 @@ import pytest
 
 from pytest_memleak.model import ResourceGroup, ResourceSeries, Site
 from pytest_memleak.sense.activity import describe_async_generators, describe_tasks, describe_threads
-from pytest_memleak.sense.children import count_children, describe_children
 from pytest_memleak.sense.descriptors import count_descriptors, describe_descriptors
-from pytest_memleak.sense.resources import ResourceSensor
+from pytest_memleak.sense.resources import ResourceSensor, count_children, describe_children
 from pytest_memleak.sense.settling import LIMIT_S, PATIENCE_S, settle_loop, settle_threads
 from pytest_memleak.sense.warned import WarnedResources
 
@@ -248,6 +247,28 @@ def test_the_sensor_does_not_grow_with_the_iterations() -> None:
 
     assert sensor.taken == 10_000
     assert grown < 1_000  # bytes; the integers of one iteration
+
+
+def test_a_process_without_descriptors_left_is_still_counted() -> None:
+    code = """
+import os, resource
+from pytest_memleak.judge.resources import judge_resources
+from pytest_memleak.sense.watching import ResourceWatch
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+watch = ResourceWatch(iterations=80)
+watch.begin()
+for iteration in range(80):
+    try:
+        os.dup(0)
+    except OSError:
+        pass
+    watch.after_iteration(iteration)
+watch.settle_threads()
+watch.before_shutdown()
+[fd] = [count for count in judge_resources(watch.close())[0] if count.kind == "fd"]
+assert fd.count_end == 64, fd
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # --- ResourceWarnings ---

@@ -170,9 +170,7 @@ def test_a_client_left_open_after_the_shutdown_fails() -> None:
     single = client([0])
     counts, [finding] = judge(before=[single], after=[single], series=[alive([1] * N)])
     assert finding.fails
-    assert finding.summary == (
-        "1 httpx.AsyncClient open after the shutdown; none made since the startup may be"
-    )
+    assert finding.summary == ("1 httpx.AsyncClient open after the shutdown; none made since the startup may be")
     assert counts[0].count_end == 1
 
 
@@ -186,7 +184,7 @@ def test_a_client_open_before_the_run_is_listed_and_never_fails() -> None:
     earlier = client([-1], before_run=True, site=None)
     counts, [finding] = judge(before=[earlier], after=[earlier])
     assert not finding.fails
-    assert finding.summary == "1 httpx.AsyncClient open since before the run; not judged"
+    assert finding.summary == "1 httpx.AsyncClient open, made before the run; not judged"
     assert counts == ()
 
 

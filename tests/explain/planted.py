@@ -6,6 +6,8 @@ As a script, ``planted.py NAME``: in a fresh process, the explanation as JSON on
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import importlib
 import json
 import os
@@ -78,7 +80,10 @@ async def explain_module(plant: ModuleType) -> Explanation:
                     plant.work()
 
         return await explain(
-            step, growth=await measure(step), requests=lambda: sent, root=str(pathlib.Path(plant.__file__).parent)
+            step,
+            growth=await measure(step),
+            requests=lambda: sent,
+            root=str(pathlib.Path(plant.__file__).parent),
         )
 
 
@@ -87,6 +92,7 @@ async def measure(step: Callable[[], Awaitable[None]]) -> GrowthFacts:
     process = psutil.Process()
 
     def read() -> tuple[float, float, float]:
+        gc.collect()
         memory, heap = process.memory_info(), psutil.heap_info()
         live = heap.heap_used + heap.mmap_used + sys.getallocatedblocks() * 96
         return memory.rss, memory.vms, live
@@ -106,6 +112,7 @@ async def measure(step: Callable[[], Awaitable[None]]) -> GrowthFacts:
     )
 
 
+@functools.cache
 def explain_plant(name: str) -> Explanation:
     """Import a plant under its own name and explain it."""
     if str(PLANTS) not in sys.path:
@@ -147,5 +154,6 @@ def as_json(explanation: Explanation) -> str:
 
 
 if __name__ == "__main__":
-    print(as_json(explain_plant(sys.argv[1])), flush=True)
+    sys.stdout.write(as_json(explain_plant(sys.argv[1])) + "\n")
+    sys.stdout.flush()
     os._exit(0)  # the plants leave tasks, threads and exit callbacks behind

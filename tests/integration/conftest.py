@@ -61,12 +61,12 @@ async def app(scope, receive, send):
     await send({"type": "http.response.body", "body": scope["path"].encode()})
 '''
 
-CONFIGURATION = '''
+CONFIGURATION = """
 [tool.pytest]
 asyncio_default_fixture_loop_scope = "function"
 memleak_app = "app:app"
 memleak_duration = "1h"  # 60 iterations, the fewest that are judged
-'''
+"""
 
 
 @pytest.fixture

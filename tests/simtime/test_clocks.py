@@ -7,6 +7,7 @@ import os
 import pickle
 import time
 import uuid
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from time import monotonic as captured_monotonic
 
@@ -61,9 +62,7 @@ async def test_log_records_carry_simulated_time(clock, caplog):
     assert after - before == pytest.approx(3600, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    "start", [dt.datetime(2030, 1, 1, tzinfo=dt.UTC), 1_893_456_000, "2030-01-01T00:00:00+00:00"]
-)
+@pytest.mark.parametrize("start", [dt.datetime(2030, 1, 1, tzinfo=dt.UTC), 1_893_456_000, "2030-01-01T00:00:00+00:00"])
 def test_the_wall_clock_can_start_anywhere(start):
     from pytest_memleak.simtime import SimulatedClock
 
@@ -108,7 +107,9 @@ async def test_clock_functions_can_be_pickled_for_other_processes(clock):
 
 async def test_a_forked_child_keeps_real_time(clock):
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():  # from 3.12 on, forking beside another thread (the watchdog) warns
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         started = real_monotonic()
         time.sleep(0.01)
@@ -228,11 +229,11 @@ def test_waiting_code_of_the_standard_library_keeps_real_time():
         import concurrent.futures, multiprocessing.connection, queue, threading
         from pytest_memleak.simtime import SimulatedClock
         with SimulatedClock() as clock:
-            raised = []
+            raised, pending = [], concurrent.futures.Future()
             def waits():
                 for wait in (
                     lambda: queue.Queue().get(timeout=0.01),
-                    lambda: list(concurrent.futures.as_completed([concurrent.futures.Future()], timeout=0.01)),
+                    lambda: list(concurrent.futures.as_completed([pending], timeout=0.01)),
                 ):
                     try:
                         wait()

@@ -6,9 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-SLOW_QUERY = (
-    "with recursive t(x) as (select 1 union all select x + 1 from t where x < 300000) select count(*) from t"
-)
+SLOW_QUERY = "with recursive t(x) as (select 1 union all select x + 1 from t where x < 300000) select count(*) from t"
 
 
 @pytest.fixture

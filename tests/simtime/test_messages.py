@@ -34,14 +34,14 @@ def test_a_foreign_loop(factory, name):
 
 
 async def test_a_timer_storm_names_who_sets_the_timers(clock):
-    async def one_millisecond_ticker():
+    async def millisecond_ticker():
         while True:
             await asyncio.sleep(0.001)
 
-    ticker = asyncio.create_task(one_millisecond_ticker())
+    ticker = asyncio.create_task(millisecond_ticker())
     with pytest.raises(
         SimulatedTimeError,
-        match=r"timer storm: 20,001 wake-ups .*one_millisecond_ticker \(.*test_messages\.py:\d+\).*resolution=1\.0",
+        match=r"timer storm: 20,001 wake-ups .*millisecond_ticker \(.*messages\.py:\d+\).*resolution=1\.0",
     ):
         await clock.advance(60)
     ticker.cancel()
@@ -55,9 +55,7 @@ async def test_a_spinner_is_named(clock):
             await asyncio.sleep(0)
 
     task = asyncio.create_task(spinner())
-    with pytest.raises(
-        SimulatedTimeError, match=r"did not become idle in .*spinner \(.*test_messages\.py:\d+\)"
-    ):
+    with pytest.raises(SimulatedTimeError, match=r"did not become idle in .*spinner \(.*test_messages\.py:\d+\)"):
         await clock.advance(60)
     task.cancel()
     await clock.advance(60)
@@ -86,9 +84,7 @@ async def test_an_iteration_that_takes_too_long_goes_on_in_real_time(clock):
 
     await waits()
     assert 100.01 <= clock.now < 110
-    with pytest.warns(
-        SimulatedTimeWarning, match=r"used up 100 simulated seconds.*waits \(.*test_messages\.py:\d+\)"
-    ):
+    with pytest.warns(SimulatedTimeWarning, match=r"used up 100 simulated seconds.*waits \(.*test_messages\.py:\d+\)"):
         await clock.advance(1)
 
 

@@ -1,4 +1,4 @@
-"""Sockets and children: the clock stands still until they answer, and time-outs are simulated when they do not."""
+"""Sockets and children: the clock stands still until they answer; time-outs are simulated otherwise."""
 
 import asyncio
 import shutil
@@ -123,15 +123,16 @@ async def test_aiohttp_keep_alive_expires(clock, http_server):
 
 @pytest.mark.clock(patience=0.2)
 async def test_an_unanswered_socket_times_out_at_its_simulated_timeout(clock, silent_server):
-    with pytest.warns(SimulatedTimeWarning, match=rf"127\.0\.0\.1:{silent_server}"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", silent_server)
-        writer.write(b"anybody?")
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(17):
-                await reader.read(1)
-        assert clock.now == 17
-        writer.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", silent_server)
+    writer.write(b"anybody?")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(17):
+            await reader.read(1)
+    assert clock.now == 17
+    with pytest.warns(SimulatedTimeWarning, match=rf"an answer from 127\.0\.0\.1:{silent_server}") as seen:
         await clock.advance(1)
+    assert len(seen) == 1
+    writer.close()
 
 
 @pytest.mark.clock(patience=0.2)
@@ -176,9 +177,7 @@ async def test_a_server_on_the_same_loop(clock):
 async def test_a_child_of_the_loop_holds_the_clock(clock):
     ticker = asyncio.create_task(ticking())
     async with asyncio.timeout(30):
-        child = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "print(6 * 7)", stdout=subprocess.PIPE
-        )
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", "print(6 * 7)", stdout=subprocess.PIPE)
         output, _ = await child.communicate()
     assert output.strip() == b"42"
     assert clock.now < 1

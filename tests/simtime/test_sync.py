@@ -112,11 +112,9 @@ def test_stock_loops_keep_real_time_during_and_after():
 
 def test_the_two_ways_of_advancing_are_not_mixed_up():
     with SimulatedClock() as clock:
-        with pytest.raises(
-            SimulatedTimeError, match=r"Call advance_sync\(\.\.\.\) instead of `await advance"
-        ):
+        with pytest.raises(SimulatedTimeError, match=r"Call advance_sync\(\.\.\.\) instead of `await advance"):
             asyncio.run(clock.advance(1))
-        with pytest.raises(SimulatedTimeError, match="SimulatedClock was entered before|already running"):
+        with pytest.raises(SimulatedTimeError, match="already running"):
             clock.__enter__()
     with pytest.raises(SimulatedTimeError, match="not running"):
         clock.advance_sync(1)
@@ -137,6 +135,4 @@ def test_only_the_thread_that_entered_may_advance():
         thread = threading.Thread(target=other, name="other")
         thread.start()
         thread.join()
-    assert errors == [
-        "advance() was called in thread other, but the clock was entered in MainThread. Call it there."
-    ]
+    assert errors == ["advance() was called in thread other, but the clock was entered in MainThread. Call it there."]

@@ -205,7 +205,7 @@ async def test_resolution_coalesces_fast_tickers_and_keeps_slow_ones_exact(clock
 def test_the_clock_itself_grows_nothing():
     in_a_fresh_process(
         """
-        import asyncio, gc, threading
+        import asyncio, gc
         from pytest_memleak.simtime import SimulatedClock, SimulatedLoop
 
         kept = []
@@ -222,15 +222,15 @@ def test_the_clock_itself_grows_nothing():
                     await clock.advance(60)
                 task.cancel()
 
+        def objects():
+            gc.collect()
+            return len(gc.get_objects())
+
         def objects_added_by(steps):
-            before = len(gc.get_objects())
+            before = objects()
             with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
                 runner.run(run(steps))
-            for thread in threading.enumerate():
-                if thread is not threading.current_thread():
-                    thread.join()
-            gc.collect()
-            return len(gc.get_objects()) - before
+            return objects() - before
 
         objects_added_by(100)
         assert objects_added_by(7_200) == objects_added_by(100)

@@ -116,9 +116,7 @@ def test_budget(text, bytes_per_minute):
 def test_budget_per_time_scales_with_the_step():
     budget = parse_budget("24MB/24h")
 
-    assert budget.bytes_per_iteration(
-        step_s=3600, requests_per_iteration=10, traffic_per_s=None
-    ) == pytest.approx(1e6)
+    assert budget.bytes_per_iteration(step_s=3600, requests_per_iteration=10, traffic_per_s=None) == pytest.approx(1e6)
 
 
 def test_budget_per_time_with_traffic_is_what_the_requests_stand_for():
@@ -177,7 +175,9 @@ def test_traffic(text, per_second):
     assert parse_traffic(text) == pytest.approx(per_second)
 
 
-@pytest.mark.parametrize("text", [*NEITHER, *NO_TEXT, 50, "50", "50/", "/s", "0/s", "-1/s", "50/request", "50kB/s"], ids=repr)
+@pytest.mark.parametrize(
+    "text", [*NEITHER, *NO_TEXT, 50, "50", "50/", "/s", "0/s", "-1/s", "50/request", "50kB/s"], ids=repr
+)
 def test_no_traffic(text):
     with pytest.raises(UnitError) as raised:
         parse_traffic(text)

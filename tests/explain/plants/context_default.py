@@ -5,7 +5,7 @@ holder: context_default.TRAIL.get()
 
 import contextvars
 
-TRAIL = contextvars.ContextVar("trail", default=[])  # noqa: B039
+TRAIL = contextvars.ContextVar("trail", default=[])
 
 
 def work():

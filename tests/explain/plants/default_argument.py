@@ -4,7 +4,7 @@ holder: seen, default of default_argument.remember
 """
 
 
-def remember(item, seen=[]):  # noqa: B006
+def remember(item, seen=[]):
     seen.append(item)
     return len(seen)
 

@@ -4,7 +4,7 @@ holder: cache, default of keyword_default.lookup
 """
 
 
-def lookup(key, *, cache={}):  # noqa: B006
+def lookup(key, *, cache={}):
     cache[key] = bytes(200)  # LEAK
     return cache[key]
 
