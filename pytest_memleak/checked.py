@@ -107,7 +107,13 @@ class CheckedTest:
 
             async def once() -> None:
                 __tracebackhide__ = True
-                body(*args, **kwargs)
+                result = body(*args, **kwargs)
+                if inspect.iscoroutine(result):  # a decorator hides the `async def`: nothing would run
+                    result.close()
+                    pytest.fail(
+                        "the test returned a coroutine that nobody awaits; let its decorator return an `async def`",
+                        pytrace=False,
+                    )
 
             run_without_loop(self._check(once))
 
