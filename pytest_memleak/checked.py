@@ -137,7 +137,7 @@ class CheckedTest:
         """Send the entry along with the test's report, also across processes."""
         if report.when == "setup" and report.failed:
             # Started, and measured nothing.
-            reason = report.longreprtext.strip().rpartition("\n")[2]
+            reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
             self._keep(Verdict(outcome="error", message=f"setup failed: {reason}", settings=self.settings))
         if self._entry is not None and (report.when == "call" or report.failed):
             report.__dict__["memleak"] = self._entry

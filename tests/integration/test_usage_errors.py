@@ -222,6 +222,7 @@ MIXES = {
     "[]": "the mix is empty: give at least one (method, path)",
     "['/ok']": "'/ok' is not a request: write (method, path[, weight[, json]])",
     "[('GET',)]": "('GET',) is not a request: write (method, path[, weight[, json]])",
+    "[(1, 2)]": "(1, 2) is not a request: method and path are texts, like ('GET', '/health')",
     "[('GET', '/ok', 0)]": "the weight of GET /ok must be a whole number of 1 or more, not 0",
     "[('GET', '/ok', 1.5)]": "the weight of GET /ok must be a whole number of 1 or more, not 1.5",
     "[('GET', '/ok')], count=0": "count=0 and concurrency=1 must be 1 or more",
