@@ -75,8 +75,11 @@ def main() -> None:
     folder, names = Path(sys.argv[1]), sys.argv[2:]
     cases = sorted(path.parent for path in folder.glob("*/app.py") if not names or path.parent.name in names)
     jobs = [(case, version) for case in cases for version in ("bad", "good") if (case / f"{version}.txt").exists()]
-    with tempfile.TemporaryDirectory() as workspace, ThreadPoolExecutor(2) as pool:
-        rows = list(pool.map(lambda job: run_case(*job, Path(workspace)), jobs))
+    with tempfile.TemporaryDirectory() as workspace, ThreadPoolExecutor(1) as pool:
+        rows = []
+        for row in pool.map(lambda job: run_case(*job, Path(workspace)), jobs):
+            rows.append(row)
+            print(*row, sep=" | ", file=sys.stderr, flush=True)
     headers = ("case", "release", "expected", "verdict", "growth", "took", "where")
     print(tabulate(rows, headers=headers, disable_numparse=True))
     right = sum(row[2] == row[3] for row in rows)

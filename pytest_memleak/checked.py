@@ -170,11 +170,10 @@ class CheckedTest:
                 line.close()
 
     def _progress_line(self) -> ProgressLine | None:
-        config = self.item.config
-        terminal = sys.__stdout__
-        if terminal is None or not terminal.isatty() or config.get_verbosity() < 0:
-            return None
-        if config.pluginmanager.getplugin("terminalreporter") is None or hasattr(config, "workerinput"):
+        config, terminal = self.item.config, sys.__stdout__
+        reporter = config.pluginmanager.getplugin("terminalreporter")
+        # Asked of pytest, because its capture has put a file in the terminal's place by now.
+        if terminal is None or reporter is None or not reporter.isatty or config.get_verbosity() < 0:
             return None
         capture = config.pluginmanager.getplugin("capturemanager")
 

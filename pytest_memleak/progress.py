@@ -9,6 +9,8 @@ from pytest_memleak.simtime import real_perf_counter
 from pytest_memleak.units import format_bytes
 
 _EVERY_S = 0.2
+_LINE_BELOW = "\x1bD\x1b[A"
+"""Scrolls when the cursor is on the last line, and keeps its column: pytest goes on writing there."""
 _SAVE, _RESTORE, _CLEAR_TO_END = "\x1b7", "\x1b8", "\x1b[K"
 
 
@@ -40,8 +42,7 @@ class ProgressLine:
             return
         self._next = now + _EVERY_S
         text = self.text(done, bytes_per_iteration)[: self._width - 1]
-        # A line feed first, so that there is a line below; then back to where pytest writes.
-        room = "" if self._drawn else "\n\x1b[A"
+        room = "" if self._drawn else _LINE_BELOW
         self._drawn = True
         self._write(f"{room}{_SAVE}\r\n{text}{_CLEAR_TO_END}{_RESTORE}")
 

@@ -53,7 +53,8 @@ class InFlight:
 
     def discard(self, work: Work) -> None:
         """The clock no longer waits for `work`."""
-        self._holds.pop(work, None)
+        if hold := self._holds.pop(work, None):
+            self._trust(work, hold)
 
     def clear(self) -> None:
         """Nothing is in flight any more."""
@@ -69,7 +70,8 @@ class InFlight:
                 continue
             if work.over():
                 self.discard(work)
-                self._trust(work, hold)
+            elif work.waits():
+                continue
             elif hold.until_s > now:
                 hold.seen_pending = True
                 until = max(until, hold.until_s)
@@ -83,7 +85,7 @@ class InFlight:
             self._silences.pop(work.site, None)
 
     def _give_up(self, work: Work, hold: _Hold) -> None:
-        self.discard(work)
+        self._holds.pop(work, None)
         if hold.answered:
             return
         site = work.site

@@ -65,11 +65,11 @@ class SimulatedSelector(selectors.BaseSelector):
         """
         if fd < 0:
             return False
-        own, peer, listens = addresses_of(fd)
+        own, peer, serves = addresses_of(fd)
         if own is not None:
             self._ports[fd] = own[1]
         if own is None or peer is None:
-            return not listens
+            return not serves
         return own[0] != peer[0] or not self._owns(peer[1])
 
     def _owns(self, port: int) -> bool:
@@ -180,6 +180,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         if works is not None and works.pace.setters is not None:
             works.pace.count_setter(self, callback)
         return super().call_at(when, callback, *args, context=context)
+
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, callback: Any, *args: Any, context: Any = None
+    ) -> asyncio.Handle:
+        works = self._sim.clockwork
+        if works is not None:
+            frame = sys._getframe(1)
+            if frame.f_code.co_name == "run_coroutine_threadsafe":
+                works.threads.asks(frame.f_locals.get("future"))
+        return super().call_soon_threadsafe(callback, *args, context=context)
 
     async def create_connection(self, *args: Any, **kwargs: Any) -> Any:
         return self._watch_writes(await super().create_connection(*args, **kwargs))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import sys
@@ -28,6 +29,7 @@ class ThreadWatch:
         self._in_flight = in_flight
         self._threads: weakref.WeakKeyDictionary[threading.Thread, ThreadWork] = weakref.WeakKeyDictionary()
         self._jobs: weakref.WeakKeyDictionary[Future[Any], Job] = weakref.WeakKeyDictionary()
+        self._pools: weakref.WeakKeyDictionary[ThreadPoolExecutor, set[Job]] = weakref.WeakKeyDictionary()
         self._running: weakref.WeakKeyDictionary[threading.Thread, Job] = weakref.WeakKeyDictionary()
         self._undo = contextlib.ExitStack()
         self._active = False
@@ -52,6 +54,11 @@ class ThreadWatch:
     def job_of(self, future: Future[Any]) -> Job | None:
         """The job behind the future that a pool returned."""
         return self._jobs.get(future)
+
+    def asks(self, answer: Future[Any] | None) -> None:
+        """The calling thread gives the loop a coroutine; a job then waits for `answer`."""
+        if job := self._running.get(threading.current_thread()):
+            job.asked = answer
 
     def sleeps(self, awaited: object) -> bool:
         """Whether what some thread waits for, a thread or a pool's future, is asleep in simulated time."""
@@ -98,10 +105,12 @@ class ThreadWatch:
             # anyio gives its portals, whole event loops, to a pool.
             if not self._active or _caller() == "anyio":
                 return submit(pool, fn, *args, **kwargs)
-            job = Job(fn, args)
+            running = self._pools.setdefault(pool, set())
+            threads = getattr(pool, "_max_workers", 1)
+            job = Job(fn, args, full=lambda: len(running) >= threads)
             self._in_flight.add(job)
             try:
-                future = submit(pool, self._run, job, fn, *args, **kwargs)
+                future = submit(pool, self._run_in_pool, running, job, fn, *args, **kwargs)
             except BaseException:
                 self._in_flight.discard(job)
                 raise
@@ -117,7 +126,10 @@ class ThreadWatch:
         ) -> Any:
             if not self._active:
                 return await run_sync(backend, func, args, *rest, **options)
-            job = Job(func, args)
+            limiter = rest[1] if len(rest) > 1 else options.get("limiter")
+            limiter = limiter or backend.current_default_thread_limiter()  # type: ignore[attr-defined]
+            task = asyncio.current_task()
+            job = Job(func, args, full=lambda: task not in limiter.statistics().borrowers)
             self._in_flight.add(job)
             try:
                 return await run_sync(backend, self._run, (job, func, *args), *rest, **options)
@@ -126,10 +138,21 @@ class ThreadWatch:
 
         return watching
 
+    def _run_in_pool(
+        self, running: set[Job], job: Job, function: Callable[..., Any], /, *args: Any, **kwargs: Any
+    ) -> Any:
+        running.add(job)
+        try:
+            return self._run(job, function, *args, **kwargs)
+        finally:
+            running.discard(job)
+
     def _run(self, job: Job, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """In the worker thread: its sleeps belong to this job."""
         thread = threading.current_thread()
         self._running[thread] = job
+        job.start()
+        self._in_flight.add(job)  # its patience begins now: it may have queued for long
         try:
             return function(*args, **kwargs)
         finally:

@@ -8,6 +8,7 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable, Hashable
+from concurrent.futures import Future
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -37,6 +38,10 @@ class Work:
     def over(self) -> bool:
         """Whether it has ended."""
         raise NotImplementedError
+
+    def waits(self) -> bool:
+        """Whether it cannot go on before others do: then those hold the clock, or nobody does."""
+        return False
 
     @property
     def site(self) -> Hashable:
@@ -89,17 +94,25 @@ class StreamRead(OutsideFuture):
 class Job(Work):
     """A function given to a worker thread: a pool's, asyncio.to_thread's or anyio's."""
 
-    __slots__ = ("_code", "_ended", "_name", "waiter")
+    __slots__ = ("_code", "_ended", "_full", "_name", "_started", "asked", "waiter")
 
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], full: Callable[[], bool]) -> None:
+        """`full` tells whether every thread that could run it is taken."""
         super().__init__()
         plain = _plain_function(function, args)
         # Names, not the function: what the app gave away must not live longer because of us.
         self._code: CodeType | None = getattr(plain, "__code__", None)
         self._name: str = getattr(plain, "__qualname__", type(plain).__name__)
-        self._ended = False
+        self._full = full
+        self._started = self._ended = False
+        # The coroutine that the function gave to the loop and waits for.
+        self.asked: Future[Any] | None = None
         # The future the loop awaits ends a little later than the function; there must be no gap between.
         self.waiter: weakref.ref[asyncio.Future[Any]] | None = None
+
+    def start(self) -> None:
+        """A thread runs the function now."""
+        self._started = True
 
     def end(self, _future: object = None) -> None:
         """The function has returned, or will never run."""
@@ -110,6 +123,11 @@ class Job(Work):
             return self._ended
         future = self.waiter()
         return future is None or future.done()
+
+    def waits(self) -> bool:
+        if not self._started:
+            return self._full()
+        return self.asked is not None and not self.asked.done()
 
     @property
     def site(self) -> Hashable:
@@ -135,11 +153,13 @@ class ThreadWork(Work):
     Until its first sleep it is on its way there, or will never sleep at all: that gets little patience.
     """
 
-    __slots__ = ("_slept", "_thread")
+    __slots__ = ("_name", "_slept", "_thread", "_type")
 
     def __init__(self, thread: threading.Thread) -> None:
         super().__init__()
-        self._thread = thread
+        # Weakly: this is the value of a dictionary whose key is the thread, and would keep it for ever.
+        self._thread = weakref.ref(thread)
+        self._name, self._type = thread.name, type(thread)
         self._slept = False
 
     def park(self) -> None:
@@ -155,20 +175,21 @@ class ThreadWork(Work):
         return 1.0 if self._slept else 0.1
 
     def over(self) -> bool:
-        return self._thread.ident is not None and not self._thread.is_alive()
+        thread = self._thread()
+        return thread is None or (thread.ident is not None and not thread.is_alive())
 
     @property
     def site(self) -> Hashable:
-        return self._slept, self._code or type(self._thread)
+        return self._slept, self._code or self._type
 
     def describe(self) -> str:
         code = self._code
         where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-        return f"thread {self._thread.name!r}{where}"
+        return f"thread {self._name!r}{where}"
 
     @property
     def _code(self) -> CodeType | None:
-        target = getattr(self._thread, "_target", None) or type(self._thread).run
+        target = getattr(self._thread(), "_target", None) or self._type.run
         code = getattr(target, "__code__", None)
         return code if isinstance(code, CodeType) else None
 
@@ -219,11 +240,14 @@ def _answer_on(fd: int) -> str:
 
 
 class Addresses(NamedTuple):
-    """Both ends of a socket as (host, port, ...), None for what has no such thing."""
+    """Both ends of a socket as (host, port, ...), None for what has no such thing.
+
+    A socket that `serves`, a listening or an unconnected datagram one, has nobody who owes it an answer.
+    """
 
     own: tuple[Any, ...] | None
     peer: tuple[Any, ...] | None
-    listens: bool = False
+    serves: bool = False
 
 
 def addresses_of(fd: int) -> Addresses:
@@ -233,13 +257,14 @@ def addresses_of(fd: int) -> Addresses:
     except OSError:
         return Addresses(None, None)
     try:
+        serves = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return Addresses(None, None, bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
+            return Addresses(None, None, serves)
         own = sock.getsockname()
         try:
             return Addresses(own, sock.getpeername())
         except OSError:
-            return Addresses(own, None, bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)))
+            return Addresses(own, None, serves or sock.type == socket.SOCK_DGRAM)
     except OSError:
         return Addresses(None, None)
     finally:

@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import warnings
 
 import aiohttp
 import httpx
@@ -172,6 +173,15 @@ async def test_a_server_on_the_same_loop(clock):
     assert clock.now == 10
     writer.close()
     listening.close()
+
+
+async def test_a_datagram_endpoint_that_nobody_writes_to_does_not_hold_the_clock(clock):
+    endpoint, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+        asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
+    )
+    with warnings.catch_warnings(action="error"):
+        await clock.advance(60)
+    endpoint.close()
 
 
 async def test_a_child_of_the_loop_holds_the_clock(clock):

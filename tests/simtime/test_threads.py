@@ -2,11 +2,15 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import threading
 import time
 import warnings
+import weakref
+from functools import partial
 
 import anyio
+import anyio.from_thread
 import anyio.to_thread
 import httpx
 import pytest
@@ -187,6 +191,41 @@ async def test_a_pool_job_nobody_awaits_is_finished_within_its_step(clock):
             assert len(done) == step + 1
 
 
+@pytest.mark.parametrize("pool_size", [1, 4])
+async def test_jobs_that_queue_behind_sleeping_ones_do_not_hold_the_clock(clock, pool_size):
+    with concurrent.futures.ThreadPoolExecutor(pool_size) as pool:
+        jobs = [asyncio.wrap_future(pool.submit(time.sleep, 10)) for _ in range(8)]
+        await asyncio.gather(*jobs)
+    assert clock.now == 80 / pool_size
+
+
+@pytest.mark.parametrize("tokens", [1, 4])
+async def test_jobs_that_queue_behind_a_limiter_do_not_hold_the_clock(clock, tokens):
+    limiter = anyio.CapacityLimiter(tokens)
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(partial(anyio.to_thread.run_sync, time.sleep, 10, limiter=limiter))
+    assert clock.now == 80 / tokens
+    for _ in range(20):
+        with anyio.fail_after(5):
+            await anyio.to_thread.run_sync(lambda: real_work(0.001), limiter=limiter)
+    assert clock.now == 80 / tokens
+
+
+async def test_jobs_that_wait_for_a_coroutine_do_not_hold_the_clock(clock):
+    loop = asyncio.get_running_loop()
+
+    def through_asyncio():
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(1000), loop).result()
+
+    def through_anyio():
+        anyio.from_thread.run(anyio.sleep, 1000)
+
+    await asyncio.to_thread(through_asyncio)
+    await anyio.to_thread.run_sync(through_anyio)
+    assert clock.now == pytest.approx(2000, abs=1)
+
+
 @pytest.mark.clock(patience=0.2)
 async def test_a_job_that_only_waits_is_named_once_and_no_longer_waited_for(clock):
     stop = threading.Event()
@@ -222,3 +261,16 @@ async def test_leaving_ends_every_sleep(clock):
     await clock.advance(1)
     clock.leave()
     thread.join()
+
+
+async def test_a_thread_that_ended_is_let_go(clock):
+    gone = []
+    for _ in range(3):
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+        gone.append(weakref.ref(thread))
+        del thread
+    await clock.advance(60)
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None, None]
