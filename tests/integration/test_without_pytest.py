@@ -38,7 +38,8 @@ try:
 except MemoryLeakError as error:
     raised = str(error)
 errors = []
-for step, source, given in [(broken, None, settings), (leak, None, {"profile": "fast"}), (request, "nowhere:app", settings)]:
+mistakes = [(broken, None, settings), (leak, None, {"profile": "fast"}), (request, "nowhere:app", settings)]
+for step, source, given in mistakes:
     try:
         check(step, source, **given)
     except Exception as error:
@@ -66,8 +67,8 @@ def test_check(project):
     assert said["errors"] == [
         "LookupError: broken",
         "SettingsError: profile: 'fast' is not one of standard, quick, soak, full",
-        "DriveError: the app 'nowhere:app' cannot be imported: there is no module 'nowhere' in the root directory or in "
-        "pytest's pythonpath",
+        "DriveError: the app 'nowhere:app' cannot be imported: there is no module 'nowhere' in the root directory or "
+        "in pytest's pythonpath",
     ]
     assert said["restored"] == [True, 0, True]
 
