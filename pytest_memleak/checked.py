@@ -107,7 +107,13 @@ class CheckedTest:
 
             async def once() -> None:
                 __tracebackhide__ = True
-                body(*args, **kwargs)
+                result = body(*args, **kwargs)
+                if inspect.iscoroutine(result):  # a decorator hides the `async def`: nothing would run
+                    result.close()
+                    pytest.fail(
+                        "the test returned a coroutine that nobody awaits; let its decorator return an `async def`",
+                        pytrace=False,
+                    )
 
             run_without_loop(self._check(once))
 
@@ -131,7 +137,7 @@ class CheckedTest:
         """Send the entry along with the test's report, also across processes."""
         if report.when == "setup" and report.failed:
             # Started, and measured nothing.
-            reason = report.longreprtext.strip().rpartition("\n")[2]
+            reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
             self._keep(Verdict(outcome="error", message=f"setup failed: {reason}", settings=self.settings))
         if self._entry is not None and (report.when == "call" or report.failed):
             report.__dict__["memleak"] = self._entry

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -26,6 +27,8 @@ from pytest_memleak.simtime import SimulatedTimeError, real_perf_counter, real_s
 from pytest_memleak.verdict import Verdict
 
 Body = Callable[[], Awaitable[object]]
+
+_LONGEST_REASON = 300
 
 
 class Watcher(Protocol):
@@ -118,7 +121,7 @@ class LeakRun:
                 self.verdict = failed(memory.measured(real_perf_counter() - began), str(error))
             except BaseException as error:
                 error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
-                what = f"{type(error).__name__}: {error} (in iteration {self.drive.iteration})"
+                what = f"{_in_one_line(error)} (in iteration {self.drive.iteration})"
                 self.verdict = failed(memory.measured(real_perf_counter() - began), what)
                 raise
             finally:
@@ -189,6 +192,12 @@ class LeakRun:
             await self._watch.settle()
         else:
             self._watch.settle_threads()
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Type and message of an exception, also where its own `str` fails; the traceback has the rest."""
+    line = traceback.format_exception_only(error)[0].partition("\n")[0]
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
