@@ -147,8 +147,8 @@ async def test_a_thread_that_ran_before_the_clock_keeps_real_sleeps(clock, sleep
     for _ in range(100):
         await clock.advance(3600)
     assert clock.now == 360_000
-    real_sleep(0.02)
-    assert sleeping_before() >= before
+    while sleeping_before() == before:  # it goes on, however far the clock moved
+        real_sleep(0.001)
 
 
 @pytest.fixture
