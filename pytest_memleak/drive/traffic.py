@@ -81,8 +81,9 @@ async def send(
     Raises:
         DriveError: when `count` or `concurrency` is below 1.
     """
-    if count < 1 or concurrency < 1:
-        raise DriveError(f"count={count} and concurrency={concurrency} must be 1 or more")
+    for name, value in (("count", count), ("concurrency", concurrency)):
+        if not isinstance(value, int) or value < 1:
+            raise DriveError(f"{name}={value!r} must be a whole number of 1 or more")
     chosen = [operations[next(rotation)] for _ in range(count)]
     if concurrency == 1:
         return [await _request(client, operation) for operation in chosen]
