@@ -21,6 +21,7 @@ Place = tuple[str, int]
 Stack = tuple[Place, ...]  # the innermost frame first
 Rates = dict[Place, tuple[float, float]]  # bytes and blocks per iteration
 
+_MOST_CALLERS = 8
 _EXPLAIN = os.path.dirname(os.path.abspath(__file__))
 _ASGI_CLIENT = os.path.join("httpx", "_transports", "asgi.py")
 
@@ -140,7 +141,7 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
     details += [
         f"allocated inside {wording.place(site.path, root)}:{site.line} ({owner_of(site.path)})" for site in line.inside
     ]
-    callers = [site for site in line.stack if kind_of(site.path) in ("app", "dependency")][:8]
+    callers = _callers(line.stack)
     if len(callers) > 1:
         details.append("stack, innermost first:")
         details += [f"  {wording.place(site.path, root)}:{site.line}" for site in callers]
@@ -156,3 +157,11 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
         path=line.site.path,
         line=line.site.line,
     )
+
+
+def _callers(stack: Sequence[Site]) -> list[Site]:
+    """The frames that tell how an allocation is reached: out to the app's outermost, not the framework around it."""
+    kinds = [kind_of(site.path) for site in stack]
+    last = max((i for i, kind in enumerate(kinds) if kind == "app"), default=len(stack) - 1)
+    inner = zip(stack[: last + 1], kinds, strict=False)
+    return [site for site, kind in inner if kind in ("app", "dependency")][:_MOST_CALLERS]
