@@ -13,9 +13,7 @@ from typing import Literal
 Kind = Literal["app", "dependency", "python", "plugin"]
 
 _PLUGIN = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_STDLIB = tuple(
-    os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib")
-)
+_STDLIB = tuple(os.path.realpath(sysconfig.get_path(name)) + os.sep for name in ("stdlib", "platstdlib"))
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
