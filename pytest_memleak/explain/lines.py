@@ -115,14 +115,19 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
     """The app's own first, then by bytes; what was only resized and trifles after the steady ones.
 
     A line of the test's body, which sends the requests, comes after the lines that serve them,
-    unless it keeps a good part of the memory: objects that come from a free list count for the line
-    that allocated them first, often one of the client's.
+    unless it keeps most of the memory and they keep little: a dict or list that comes from a free list
+    counts for the line that allocated its memory first, often one of the client's.
     """
-    total = sum(line.bytes_per_iteration for line in lines if line.is_steady)
+    steady = [line for line in lines if line.is_steady]
+    total = sum(line.bytes_per_iteration for line in steady)
+    served = max(
+        (line.bytes_per_iteration for line in steady if line.is_app and not line.is_driver), default=0.0
+    )
+    driver_leads = 0.5 if served < 0.2 * total else 2.0
 
     def key(line: Line) -> tuple[int, float, str, int]:
         part = line.bytes_per_iteration / total if total else 0.0
-        if line.is_app and line.is_steady and part >= (0.5 if line.is_driver else 0.05):
+        if line.is_app and line.is_steady and part >= (driver_leads if line.is_driver else 0.05):
             tier = 0
         elif line.is_app and not line.is_driver:
             tier = 1

@@ -224,8 +224,3 @@ def _short_state(text: str) -> str:
         return text
     name, _, rest = tail.partition('"]')
     return f"{head}.state.{name}{rest}"
-
-
-def is_app(name: Name) -> bool:
-    """Whether the path begins in the app's own code."""
-    return name.owner == "app"
