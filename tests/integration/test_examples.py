@@ -47,3 +47,4 @@ def test_a_leak_in_a_periodic_job_is_found(tmp_path):
     assert "1 xfailed" in output
     assert "LEAK: grows by 864" in report
     assert "line        test_periodic_job.py:21" in report
+    assert "held by     snapshots, local of test_periodic_job.make_app.<locals>.clean_up" in report
