@@ -127,6 +127,7 @@ def _facts(entry: Entry) -> list[tuple[str, str | None]]:
     if entry["forecast"]:
         facts.append(("severity", f"{entry['severity']}"))
         facts.append(("forecast", _forecast(entry["forecast"])))
+    facts.append(("container", _container(entry)))
     return facts
 
 
@@ -168,6 +169,15 @@ def _forecast(forecast: Mapping[str, Any]) -> str:
     if full is None or full > _FAR_HOURS:
         return f"after {after}; the limit of {limit} is not in sight"
     return f"after {after}; 80 % of {limit} in {forecast['hours_until_80_percent']:g} h, 100 % in {full:g} h"
+
+
+def _container(entry: Entry) -> str | None:
+    """The memory limit that what was measured calls for; while memory leaks none is enough."""
+    base, peak = entry["rss"]["start_bytes"], entry["rss"]["peak_bytes"]
+    if entry["verdict"] != "passed" or base is None or peak is None:
+        return None
+    limit = base + (peak - base) * 1.2
+    return f"limit {format_bytes(limit)} or more: base {format_bytes(base)} + 1.2 x (peak {format_bytes(peak)} - base)"
 
 
 def sparkline(values: Sequence[float], width: int = 60) -> str:
