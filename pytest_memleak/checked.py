@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from pytest_memleak.api import run_without_loop
+from pytest_memleak.baseline import judged
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.iterate import Drive
 from pytest_memleak.options import Options, item_settings
+from pytest_memleak.outputs import Outputs
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text
 from pytest_memleak.run import LeakRun, Surroundings
@@ -55,7 +57,7 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     problem = why_not_repeatable(item)
     if problem is None:
         assert isinstance(item, pytest.Function)
-        return CheckedTest(item, settings, Drive(), keep)
+        return CheckedTest(item, settings, Drive(), keep, options.outputs)
     if marked:
         raise SettingsError(f"the test cannot be checked for leaks: {problem}; write it as a plain test function")
     return None
@@ -79,15 +81,22 @@ class CheckedTest:
         settings: what to check against.
         drive: its app and traffic.
         keep: takes the entry of the record as soon as it is known.
+        outputs: the reports to write, and the baseline to compare with.
     """
 
     def __init__(
-        self, item: pytest.Function, settings: Settings, drive: Drive, keep: Callable[[dict[str, Any]], None]
+        self,
+        item: pytest.Function,
+        settings: Settings,
+        drive: Drive,
+        keep: Callable[[dict[str, Any]], None],
+        outputs: Outputs,
     ) -> None:
         self.item = item
         self.settings = settings
         self.drive = drive
         self._record = keep
+        self._outputs = outputs
         self._entry: dict[str, Any] | None = None
 
     def repeated(self, body: Callable[..., Any]) -> Callable[..., Any]:
@@ -129,6 +138,8 @@ class CheckedTest:
                 if run.verdict is not None:
                     self._keep(_skipped(run.verdict, error))
                 raise
+        if self._outputs.baseline:
+            verdict = judged(verdict, self.item.nodeid, self._outputs.baseline, self._outputs.fail_over)
         entry = self._keep(verdict)
         if self.settings.fails_test(verdict.outcome):
             pytest.fail(text.failure_text(entry), pytrace=False)
@@ -141,10 +152,19 @@ class CheckedTest:
             self._keep(Verdict(outcome="error", message=f"setup failed: {reason}", settings=self.settings))
         if self._entry is not None and (report.when == "call" or report.failed):
             report.__dict__["memleak"] = self._entry
+            if getattr(self.item.config.option, "htmlpath", None):
+                from pytest_html import extras
+
+                from pytest_memleak.report import html
+
+                shown = extras.html(html.fragment(self._entry))
+                report.__dict__["extras"] = [*getattr(report, "extras", ()), shown]
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
         """Put the verdict where the reports find it: properties, a section of the test, the session's record."""
-        entry = self._entry = verdict.as_dict(self.item.nodeid, root=str(self.item.config.rootpath))
+        entry = self._entry = verdict.as_dict(
+            self.item.nodeid, root=str(self.item.config.rootpath), all_samples=self._outputs.json_path is not None
+        )
         self._record(entry)
         properties = self.item.user_properties
         # A rerun of the same test replaces what it said before.

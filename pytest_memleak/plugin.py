@@ -112,8 +112,7 @@ class Checking:
 
         self.config = config
         self.options = options
-        self.gathered = Gathered(options)
-        self._problem: str | None = None
+        self.gathered = Gathered(options, config.rootpath)
 
     @property
     def _is_worker(self) -> bool:
@@ -180,7 +179,7 @@ class Checking:
 
     def pytest_sessionfinish(self) -> None:
         if not self._is_worker:
-            self._problem = self.gathered.write_report()
+            self.gathered.write_reports()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        self.gathered.summarize(terminalreporter, self._problem)
+        self.gathered.summarize(terminalreporter)

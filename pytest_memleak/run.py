@@ -107,13 +107,18 @@ class LeakRun:
             try:
                 async with entered_clock(self.settings) as self.drive.clock:
                     day = await self._through_the_day(body, memory)
+                readings = self._watch.close()
                 resources = judge_resources(
-                    self._watch.close(),
+                    readings,
                     allow_unclosed=self.settings.allow_unclosed,
                     warm_up=WARM_UP,
                     root=self._around.root,
                 )
-                measured = replace(day.measured, total_s=real_perf_counter() - began)
+                measured = replace(
+                    day.measured,
+                    total_s=real_perf_counter() - began,
+                    open_counts={series.kind: series.counts for series in readings.series},
+                )
                 self.verdict = conclude(
                     measured, day.decided, resources, day.explanation, day.traced, root=self._around.root
                 )
