@@ -18,6 +18,7 @@ from pytest_memleak.api import run_without_loop
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.isolated import exchange_of
 from pytest_memleak.options import Options, item_settings
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text
@@ -69,6 +70,23 @@ def wants_simulated_loop(item: pytest.Item, options: Options) -> bool:
         return item_settings(item, options).simulate_time
     except SettingsError:  # said in the test's setup
         return False
+
+
+def keep_verdict(item: pytest.Item, verdict: Verdict, record: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Put a verdict where the reports find it: properties, a section of the test, the session's record.
+
+    Returns:
+        its entry in the record.
+    """
+    entry = verdict.as_dict(item.nodeid, root=str(item.config.rootpath))
+    record(entry)
+    properties = item.user_properties
+    # A rerun of the same test replaces what it said before.
+    properties[:] = [pair for pair in properties if not pair[0].startswith(junit.PREFIX)]
+    properties += junit.properties(entry)
+    if verdict.outcome != "passed":
+        item.add_report_section("call", "memleak", text.section(entry))
+    return entry
 
 
 class CheckedTest:
@@ -137,20 +155,14 @@ class CheckedTest:
             report.__dict__["memleak"] = self._entry
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
-        """Put the verdict where the reports find it: properties, a section of the test, the session's record."""
-        entry = self._entry = verdict.as_dict(self.item.nodeid, root=str(self.item.config.rootpath))
-        self._record(entry)
-        properties = self.item.user_properties
-        # A rerun of the same test replaces what it said before.
-        properties[:] = [pair for pair in properties if not pair[0].startswith(junit.PREFIX)]
-        properties += junit.properties(entry)
-        if verdict.outcome != "passed":
-            self.item.add_report_section("call", "memleak", text.section(entry))
-        return entry
+        self._entry = keep_verdict(self.item, verdict, self._record)
+        return self._entry
 
     @contextlib.contextmanager
     def _surroundings(self) -> Iterator[Surroundings]:
         config, line = self.item.config, self._progress_line()
+        exchange = exchange_of(config)
+        journal = exchange.open_journal() if exchange else None
         probes = itertools.chain.from_iterable(config.hook.pytest_memleak_client_probes(config=config))
         try:
             yield Surroundings(
@@ -158,8 +170,11 @@ class CheckedTest:
                 probes=tuple(probes),
                 watchers=(PytestRecordings(), line) if line else (PytestRecordings(),),
                 catch_warnings="recwarn" not in self.item.fixturenames,
+                journal=journal,
             )
         finally:
+            if journal:
+                journal.close()
             if line:
                 line.close()
 
