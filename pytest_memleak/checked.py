@@ -18,7 +18,7 @@ from pytest_memleak.api import run_without_loop
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.iterate import Drive
-from pytest_memleak.isolated import exchange_of
+from pytest_memleak.isolation import exchange_of
 from pytest_memleak.options import Options, item_settings
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text

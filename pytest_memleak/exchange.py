@@ -9,9 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-VARIABLE = "PYTEST_MEMLEAK_ISOLATED"
-"""The environment variable that tells a fresh process its folder."""
-
 _COLUMNS = 5
 
 
@@ -56,10 +53,12 @@ class Exchange:
         return tuple(rows[column::_COLUMNS] for column in range(_COLUMNS))
 
     def last_output(self, lines: int) -> str:
-        """The last lines that the process printed past pytest's capture."""
+        """What the process printed last, past pytest's capture; of a fatal error the innermost frames."""
         with contextlib.suppress(OSError):
             text = self.output.read_text(encoding="utf-8", errors="backslashreplace")
-            return "\n".join(text.splitlines()[-lines:])
+            _, fatal, stack = text.rpartition("Fatal Python error")
+            shown = (fatal + stack).splitlines()[:lines] if fatal else text.splitlines()[-lines:]
+            return "\n".join(shown)
         return ""
 
     # --- the fresh process

@@ -16,17 +16,16 @@ from typing import Any
 import pytest
 
 from pytest_memleak.checked import CheckedTest, keep_verdict
-from pytest_memleak.exchange import VARIABLE, Exchange
+from pytest_memleak.exchange import Exchange
+from pytest_memleak.isolation import VARIABLE, arguments
 from pytest_memleak.judge.memory import Readings
 from pytest_memleak.judge.outcome import Measured, failed
 from pytest_memleak.sense.memory import memory_limit_bytes
 from pytest_memleak.simtime import real_perf_counter
 
-_ARGUMENTS = "memleak_arguments"
-"""Where a worker of pytest-xdist finds what pytest was started with."""
 _LOOK_S = 0.02
 _END_PATIENCE_S = 10.0
-_LAST_LINES = 40
+_LAST_LINES = 24
 _OWN_COVERAGE = ("--cov-append", "--cov-report=", "--cov-fail-under=0")
 
 
@@ -60,10 +59,11 @@ class IsolatedTest:
         _, colons, inside = item.nodeid.partition("::")
         argument = f"{item.path}{colons}{inside}" if item.path.is_file() else ""
         self._exchange.order(nodeid=item.nodeid, argument=argument)
+        coverage = _OWN_COVERAGE if getattr(item.config.option, "cov_source", None) else ()
         uncaptured = item.config.getoption("capture") == "no"
         with self._exchange.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*_interpreter(), "-m", "pytest", *_arguments(item.config)],
+                [*_interpreter(), "-m", "pytest", *arguments(item.config), *coverage],
                 cwd=item.config.invocation_params.dir,
                 env={**os.environ, VARIABLE: str(self._folder)},
                 stdin=subprocess.DEVNULL,
@@ -190,18 +190,6 @@ def _interpreter() -> list[str]:
     options += [f"-W{warning}" for warning in sys.warnoptions]
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return [sys.executable, *options]
-
-
-def worker_input(config: pytest.Config) -> dict[str, list[str]]:
-    """What a worker of pytest-xdist must be told to start a process of its own: pytest's arguments."""
-    return {_ARGUMENTS: [os.fspath(argument) for argument in config.invocation_params.args]}
-
-
-def _arguments(config: pytest.Config) -> list[str]:
-    """What pytest was started with; the fresh process chooses its test itself and writes no reports."""
-    told: dict[str, list[str]] = getattr(config, "workerinput", None) or worker_input(config)
-    coverage = _OWN_COVERAGE if getattr(config.option, "cov_source", None) else ()
-    return [*told[_ARGUMENTS], *coverage]
 
 
 def _how_it_ended(status: int) -> str:

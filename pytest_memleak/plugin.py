@@ -14,21 +14,19 @@ import pytest
 
 from pytest_memleak import hookspecs
 from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
-from pytest_memleak.isolated import PLUGIN as ISOLATED_PLUGIN
+from pytest_memleak.isolation import Isolating, enter_isolation, exchange_of, start_isolated
 from pytest_memleak.options import MARKER, add_options, read_options
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
     from pytest_memleak.checked import CheckedTest
-    from pytest_memleak.isolate import IsolatedTest
     from pytest_memleak.options import Options
 
 __all__ = ["memleak", "memleak_app", "memleak_client"]
 
 ACTIVE: pytest.StashKey[Checking] = pytest.StashKey()
 CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
-ISOLATED: pytest.StashKey[IsolatedTest] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,8 +42,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # Before conftest files and the app capture the functions of the time module.
     given = early_config.known_args_namespace
     if getattr(given, "memcheck", None) or getattr(given, "memcheck_all", None):
-        from pytest_memleak.isolated import enter_isolation
-
         enter_isolation(early_config)
         _simulate_time(early_config)
 
@@ -64,6 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _simulate_time(config)
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
+        config.pluginmanager.register(Isolating(config))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -122,9 +119,12 @@ class Checking:
         self._problem: str | None = None
 
     @property
+    def _isolated(self) -> bool:
+        return exchange_of(self.config) is not None
+
+    @property
     def _reports_elsewhere(self) -> bool:
-        """Whether another process gathers the results: the controller of pytest-xdist, or of an isolated test."""
-        return hasattr(self.config, "workerinput") or self.config.pluginmanager.hasplugin(ISOLATED_PLUGIN)
+        return self._isolated or hasattr(self.config, "workerinput")
 
     def pytest_report_header(self) -> str:
         return self.gathered.header()
@@ -166,35 +166,19 @@ class Checking:
             pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
         if checked is None:
             return
-        if checked.settings.isolate and not self.config.pluginmanager.hasplugin(ISOLATED_PLUGIN):
-            from pytest_memleak.isolate import IsolatedTest
-
-            item.stash[ISOLATED] = IsolatedTest(checked, self.gathered.add)
-            item.stash[ISOLATED].setup()
+        if checked.settings.isolate and not self._isolated:
+            start_isolated(checked, self.gathered.add)
         else:
             item.stash[CHECKED] = checked
             item.stash[DRIVE] = checked.drive
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        if isolated := item.stash.get(ISOLATED, None):
-            isolated.teardown()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        from pytest_memleak.isolate import worker_input
-
-        node.workerinput.update(worker_input(self.config))
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[Any]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         from pytest_memleak.checked import why_not_repeatable
 
         report = yield
-        if isolated := item.stash.get(ISOLATED, None):
-            return isolated.attach(report)
         if checked := item.stash.get(CHECKED, None):
             checked.attach(report)
         elif self.options.check_all and report.when == "call":
