@@ -84,6 +84,8 @@ class PytestRecordings:
         for text, stream, position in self._printed:
             text.flush()
             _cut(stream, position)
+        # Each line warns once; a changed filter makes it warn in this iteration again, for a test that counts on it.
+        warnings.simplefilter("always", append=True)
 
     def after_iteration(self, done: int, bytes_per_iteration: float) -> None:
         """Nothing: a failing iteration keeps its own log for the report."""

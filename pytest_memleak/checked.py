@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -107,6 +108,8 @@ class CheckedTest:
         self.drive = drive
         self._record = keep
         self._entry: dict[str, Any] | None = None
+        self._attached: dict[str, Any] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     def repeated(self, body: Callable[..., Any]) -> Callable[..., Any]:
         """The function that takes the place of the test function and runs the whole check."""
@@ -115,6 +118,7 @@ class CheckedTest:
             @functools.wraps(body)
             async def check_async(*args: Any, **kwargs: Any) -> None:
                 __tracebackhide__ = True
+                self._task = asyncio.current_task()
                 await self._check(functools.partial(body, *args, **kwargs))
 
             return check_async
@@ -125,7 +129,13 @@ class CheckedTest:
 
             async def once() -> None:
                 __tracebackhide__ = True
-                body(*args, **kwargs)
+                result = body(*args, **kwargs)
+                if inspect.iscoroutine(result):  # a decorator hides the `async def`: nothing would run
+                    result.close()
+                    pytest.fail(
+                        "the test returned a coroutine that nobody awaits; let its decorator return an `async def`",
+                        pytrace=False,
+                    )
 
             run_without_loop(self._check(once))
 
@@ -145,14 +155,35 @@ class CheckedTest:
         if self.settings.fails_test(verdict.outcome):
             pytest.fail(text.failure_text(entry), pytrace=False)
 
+    def unwind(self, error: BaseException) -> None:
+        """End a check that was torn out of its loop, so that clocks and classes are real again before the next test.
+
+        A signal's handler that raises (pytest-timeout's) and a loop that was stopped leave the task of the test
+        behind, suspended in the middle.
+        """
+        task, self._task = self._task, None
+        if task is None or task.done():
+            return
+        loop = task.get_loop()
+        if not (loop.is_running() or loop.is_closed()):
+            task.cancel(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(BaseException):  # the one that tore it out is on its way already
+                loop.run_until_complete(task)
+
     def attach(self, report: pytest.TestReport) -> None:
         """Send the entry along with the test's report, also across processes."""
-        if report.when == "setup" and report.failed:
-            # Started, and measured nothing.
-            reason = report.longreprtext.strip().rpartition("\n")[2]
-            self._keep(Verdict(outcome="error", message=f"setup failed: {reason}", settings=self.settings))
-        if self._entry is not None and (report.when == "call" or report.failed):
-            report.__dict__["memleak"] = self._entry
+        if report.when == "setup":
+            # The last word when the process dies in the middle of the test.
+            said = "the process that ran the test ended in the middle of it"
+            if report.failed:
+                said = f"setup failed: {report.longreprtext.strip().rpartition(chr(10))[2]}"
+            verdict = Verdict(outcome="error", message=said, settings=self.settings)
+            if report.failed:
+                self._keep(verdict)
+            elif report.passed:
+                report.__dict__["memleak"] = verdict.as_dict(self.item.nodeid)
+        if self._entry is not None and self._entry is not self._attached:
+            report.__dict__["memleak"] = self._attached = self._entry
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
         self._entry = keep_verdict(self.item, verdict, self._record)
@@ -192,6 +223,21 @@ class CheckedTest:
                 terminal.flush()
 
         return ProgressLine(write, config.get_terminal_writer().fullwidth, self.item.name, self.settings)
+
+
+@contextlib.contextmanager
+def in_place_of_body(item: pytest.Function, checked: CheckedTest | None, drive: Drive) -> Iterator[None]:
+    """Run the whole check, or the plain test and its app, where pytest calls the test function."""
+    body = item.obj
+    item.obj = checked.repeated(body) if checked else stopping_app(drive, body)
+    try:
+        yield
+    except BaseException as error:
+        if checked:
+            checked.unwind(error)
+        raise
+    finally:
+        item.obj = body
 
 
 def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:

@@ -56,9 +56,10 @@ class Exchange:
         """What the process printed last, past pytest's capture; of a fatal error the innermost frames."""
         with contextlib.suppress(OSError):
             text = self.output.read_text(encoding="utf-8", errors="backslashreplace")
-            _, fatal, stack = text.rpartition("Fatal Python error")
-            shown = (fatal + stack).splitlines()[:lines] if fatal else text.splitlines()[-lines:]
-            return "\n".join(shown)
+            if (fatal := text.rfind("Fatal Python error")) >= 0:
+                reason, _, stack = text[fatal:].partition("\n")
+                return "\n".join([reason, *stack[stack.find("Current thread") :].splitlines()[:lines]])
+            return "\n".join(text.splitlines()[-lines:])
         return ""
 
     # --- the fresh process

@@ -16,6 +16,7 @@ from pytest_memleak import hookspecs
 from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
 from pytest_memleak.isolation import Isolating, enter_isolation, exchange_of, start_isolated
 from pytest_memleak.options import MARKER, add_options, read_options
+from pytest_memleak.termination import interrupt_on_sigterm
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -61,6 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
         config.pluginmanager.register(Isolating(config))
+        if not checking.reports_elsewhere:
+            interrupt_on_sigterm(config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -88,18 +91,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if CHECKED not in item.stash and DRIVE not in item.stash:
+    if DRIVE not in item.stash:
         return (yield)
-    from pytest_memleak.checked import stopping_app
+    from pytest_memleak.checked import in_place_of_body
 
     assert isinstance(item, pytest.Function)
-    body = item.obj
-    checked = item.stash.get(CHECKED, None)
-    item.obj = checked.repeated(body) if checked else stopping_app(item.stash[DRIVE], body)
-    try:
+    with in_place_of_body(item, item.stash.get(CHECKED, None), item.stash[DRIVE]):
         return (yield)
-    finally:
-        item.obj = body
 
 
 class Checking:
@@ -123,7 +121,8 @@ class Checking:
         return exchange_of(self.config) is not None
 
     @property
-    def _reports_elsewhere(self) -> bool:
+    def reports_elsewhere(self) -> bool:
+        """Whether another process gathers the results and writes the reports."""
         return self._isolated or hasattr(self.config, "workerinput")
 
     def pytest_report_header(self) -> str:
@@ -186,11 +185,11 @@ class Checking:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if not self._reports_elsewhere:
+        if not self.reports_elsewhere:
             self.gathered.take(report)  # from a worker's test, too
 
     def pytest_sessionfinish(self) -> None:
-        if not self._reports_elsewhere:
+        if not self.reports_elsewhere:
             self._problem = self.gathered.write_report()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

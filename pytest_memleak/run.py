@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -30,6 +31,8 @@ from pytest_memleak.units import format_duration
 from pytest_memleak.verdict import Verdict
 
 Body = Callable[[], Awaitable[object]]
+
+_LONGEST_REASON = 300
 
 
 class Watcher(Protocol):
@@ -128,7 +131,7 @@ class LeakRun:
                 self.verdict = failed(memory.measured(real_perf_counter() - began), finding.summary, finding)
             except BaseException as error:
                 error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
-                what = f"{type(error).__name__}: {error} (in iteration {self.drive.iteration})"
+                what = f"{_in_one_line(error)} (in iteration {self.drive.iteration})"
                 self.verdict = failed(memory.measured(real_perf_counter() - began), what)
                 raise
             finally:
@@ -150,7 +153,7 @@ class LeakRun:
                 measured = memory.measured(0.0)
                 await self._settle()
                 self._watch.before_shutdown()
-                explanation = await self._explain(body, memory, measured, decided)
+                explanation = await self._explain(body, memory, measured, decided, caught)
                 with self._deadline:
                     await self.drive.stop()
                 await self._settle()
@@ -168,8 +171,6 @@ class LeakRun:
         """Repeat the body until a look decides or the memory guard stops the run."""
         memory.begin()
         for done in range(1, self.settings.last_look + 1):
-            for watcher in self._around.watchers:
-                watcher.before_iteration()
             await self._step(body)
             self._watch.after_iteration(done - 1, caught.drain())
             if decided := memory.after_iteration(done):
@@ -180,19 +181,31 @@ class LeakRun:
 
     async def _step(self, body: Body) -> None:
         """One iteration: the body, then the rest of its simulated time."""
+        for watcher in self._around.watchers:
+            watcher.before_iteration()
         with self._deadline:
             await body()
             self.drive.iteration += 1
             await advance_to(self.drive.clock, self.drive.iteration * self.settings.step_s)
 
     async def _explain(
-        self, body: Body, memory: MemoryCheck, measured: Measured, decided: MemoryLook | EarlyStop
+        self,
+        body: Body,
+        memory: MemoryCheck,
+        measured: Measured,
+        decided: MemoryLook | EarlyStop,
+        caught: CaughtWarnings,
     ) -> Explanation | None:
         if not (self.settings.explain and is_worth_explaining(measured, decided)):
             return None
         counts, _ = judge_resources(self._watch.readings(), warm_up=WARM_UP)
+
+        async def step() -> None:
+            await self._step(body)
+            caught.drain()
+
         return await explain_growth(
-            lambda: self._step(body),
+            step,
             memory=memory,
             measured=measured,
             resources=counts,
@@ -219,6 +232,14 @@ class LeakRun:
             await self._watch.settle()
         else:
             self._watch.settle_threads()
+
+
+def _in_one_line(error: BaseException) -> str:
+    """Type and message of an exception, also where its own `str` fails; the traceback has the rest."""
+    if isinstance(error, asyncio.CancelledError) and error.args:
+        return str(error)  # what it was cancelled for
+    line = traceback.format_exception_only(error)[0].partition("\n")[0]
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

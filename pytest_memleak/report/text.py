@@ -84,7 +84,8 @@ def summary_table(tests: Sequence[Entry]) -> str:
     # The test has what the numbers leave of the line.
     names = [_clip(_printable(entry["nodeid"]), WIDTH - 2 - len(table[1])) for entry in tests]
     last = ("test", "-" * max(4, *map(len, names)), *names)
-    return "\n".join(f"{row}  {name}" for row, name in zip(table, last, strict=True))
+    width = len(table[1])  # tabulate leaves off the blanks of an empty last column
+    return "\n".join(f"{row.ljust(width)}  {name}" for row, name in zip(table, last, strict=True))
 
 
 def section(entry: Entry) -> str:
@@ -149,7 +150,7 @@ def _each(growth: Mapping[str, Any]) -> str:
 def _both_sensors(growth: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{label} {_number(growth[name]['mb_per_24h'])} MB/24h"
-        for name, label in (("live", "live bytes"), ("rss", "RSS"))
+        for name, label in (("live", "live bytes"), ("rss", "RSS"), ("traced", "traced bytes"))
         if growth[name]
     )
 
@@ -204,9 +205,9 @@ def _interval(growth: Mapping[str, Any]) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "?"
-    if value and abs(value) < 0.95:
+    if 0 < abs(value) < 0.95:
         return f"{value:.2g}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value or 0:.1f}"  # not -0.0
 
 
 def _wrap(text: str, indent: str) -> list[str]:
