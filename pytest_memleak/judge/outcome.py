@@ -67,9 +67,9 @@ class EarlyStop:
     rss_bytes: int
 
 
-def failed(measured: Measured, message: str) -> Verdict:
+def failed(measured: Measured, message: str, *findings: Finding) -> Verdict:
     """The verdict ``error``, with what is known until then."""
-    return Verdict(outcome="error", message=message, **_facts(measured))
+    return Verdict(outcome="error", message=message, findings=findings, **_facts(measured))
 
 
 def conclude(
