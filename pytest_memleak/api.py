@@ -54,9 +54,9 @@ class Memleak:
         """The same client as the fixture `memleak_client`."""
         return self._drive.client
 
-    async def send(
+    def send(
         self, mix: Sequence[Sequence[Any]], *, count: int = 10, concurrency: int = 1
-    ) -> list[httpx.Response]:
+    ) -> Coroutine[Any, Any, list[httpx.Response]]:
         """Send a mix of requests to the app.
 
         Args:
@@ -70,7 +70,8 @@ class Memleak:
         Raises:
             DriveError: for a mix, count or concurrency that cannot be sent, or when there is no app.
         """
-        return await self._drive.send(mix, count=count, concurrency=concurrency)
+        _ = self._drive.app  # already now: a test that forgets to await has sent nothing, which is an error
+        return self._drive.send(mix, count=count, concurrency=concurrency)
 
     def watch(self, instance: object, *, is_open: Callable[[Any], bool] | None = None, name: str | None = None) -> None:
         """Track one object like a client: it must be closed before the end of the app's shutdown.

@@ -66,14 +66,19 @@ _OPTIONS = (
         sets=False,
         flag_name="no-simulated-time",
     ),
+    _Option("isolate", "run each checked test in a fresh process", sets=True),
+    _Option("iteration_timeout", "real time that one iteration may take (default 60s)", "TIME"),
 )
 
 MARKER = (
     "memleak(*, profile='standard', max_growth='500MB/24h', duration='24h', step='1min', traffic=None, "
     "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, "
-    "explain=True, trace=False, allow_unclosed=(), allow_errors=False): "
+    "explain=True, trace=False, allow_unclosed=(), allow_errors=False, isolate=False, iteration_timeout='60s'): "
     "check the test for memory leaks under --memcheck; its body is one iteration (a simulated minute) and is repeated."
 )
+
+
+NO_DEBUGGER = "an isolated test runs in a process that a debugger cannot reach: leave out --pdb and --trace, or isolate"
 
 
 class Options(NamedTuple):
@@ -138,6 +143,8 @@ def read_options(config: pytest.Config) -> Options | None:
         make_settings(values)
     except SettingsError as error:
         raise pytest.UsageError(f"memleak: {error}") from None
+    if values["isolate"] and _debugs(config):
+        raise pytest.UsageError(f"memleak: {NO_DEBUGGER}")
     return Options(check_all=check_all, values=values, outputs=read_outputs(config, ini))
 
 
@@ -176,4 +183,11 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
             )
         given.update(marker.kwargs)
     validate(given)
-    return make_settings({**options.values, **given})
+    settings = make_settings({**options.values, **given})
+    if settings.isolate and _debugs(item.config):
+        raise SettingsError(NO_DEBUGGER)
+    return settings
+
+
+def _debugs(config: pytest.Config) -> bool:
+    return bool(config.getoption("usepdb", False) or config.getoption("trace", False))

@@ -92,6 +92,10 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: when the folder or the file cannot be written.
     """
+    path = path.resolve()  # a link stays a link
+    if path.exists() and not path.is_file():  # a device or a pipe: nothing there to replace
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -175,8 +175,12 @@ class AppUnderTest:
 
 def _route_path(scope: Scope) -> str:
     """The route's template where the framework leaves it in the scope, else the path."""
-    path = getattr(scope.get("route"), "path", None)
-    return path if isinstance(path, str) else str(scope.get("path", ""))
+    path, template = str(scope.get("path", "")), getattr(scope.get("route"), "path", None)
+    if not isinstance(template, str):
+        return path
+    # The template of a mounted app starts where it is mounted; two mounts may have the same.
+    mounted_at = scope.get("root_path", "")
+    return mounted_at + template if path.startswith(f"{mounted_at}/") else template
 
 
 class _Lifespan:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import TracebackType
+from typing import Self
+
 import httpx
 
 from pytest_memleak.drive.app import AppUnderTest
@@ -27,7 +30,22 @@ class InProcessTransport(httpx.ASGITransport):
         return await super().handle_async_request(request)
 
 
+class InProcessClient(httpx.AsyncClient):
+    """A client that lives as long as the run: `async with` in a body, one iteration of many, does not close it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        pass
+
+
 def make_client(app: AppUnderTest, *, raise_app_exceptions: bool = True) -> httpx.AsyncClient:
     """An `httpx.AsyncClient` on `app`, in this process and on this loop."""
     transport = InProcessTransport(app, raise_app_exceptions=raise_app_exceptions)
-    return httpx.AsyncClient(transport=transport, base_url=BASE_URL)
+    return InProcessClient(transport=transport, base_url=BASE_URL)

@@ -40,6 +40,8 @@ def parse_mix(mix: Sequence[Any]) -> tuple[Operation, ...]:
     for entry in mix:
         if isinstance(entry, str) or not isinstance(entry, Sequence) or not 2 <= len(entry) <= 4:
             raise DriveError(f"{entry!r} is not a request: write (method, path[, weight[, json]])")
+        if not (isinstance(entry[0], str) and isinstance(entry[1], str)):
+            raise DriveError(f"{entry!r} is not a request: method and path are texts, like ('GET', '/health')")
         method, path, weight, body = [*entry, 1, None] if len(entry) == 2 else [*entry, None][:4]
         if not isinstance(weight, int) or weight < 1:
             raise DriveError(f"the weight of {method} {path} must be a whole number of 1 or more, not {weight!r}")
@@ -79,8 +81,9 @@ async def send(
     Raises:
         DriveError: when `count` or `concurrency` is below 1.
     """
-    if count < 1 or concurrency < 1:
-        raise DriveError(f"count={count} and concurrency={concurrency} must be 1 or more")
+    for name, value in (("count", count), ("concurrency", concurrency)):
+        if value < 1 or value != int(value):
+            raise DriveError(f"{name}={value!r} must be a whole number of 1 or more")
     chosen = [operations[next(rotation)] for _ in range(count)]
     if concurrency == 1:
         return [await _request(client, operation) for operation in chosen]

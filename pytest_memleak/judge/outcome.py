@@ -67,9 +67,9 @@ class EarlyStop:
     rss_bytes: int
 
 
-def failed(measured: Measured, message: str) -> Verdict:
+def failed(measured: Measured, message: str, *findings: Finding) -> Verdict:
     """The verdict ``error``, with what is known until then."""
-    return Verdict(outcome="error", message=message, **_facts(measured))
+    return Verdict(outcome="error", message=message, findings=findings, **_facts(measured))
 
 
 def conclude(
@@ -107,7 +107,8 @@ def conclude(
         findings=(*memory.findings, *left_open, *explanation.findings, *traced),
         notes=(*memory.notes, *explanation.notes),
         cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
-        top_line=explanation.top_line or next((_place(f, root) for f in failing if f.path), None),
+        # The line where a task waits or a client is made; what it holds may come from innocent lines.
+        top_line=next((_place(f, root) for f in failing if f.path), explanation.top_line),
         top_holder=explanation.top_holder,
     )
 

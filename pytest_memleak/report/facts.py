@@ -63,7 +63,7 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
         rows.append(("RSS", f"start {start}, peak {peak}, end {end}"))
     if len(entry["routes"]) > 1:
         rows.append(("routes", _routes(entry["routes"])))
-    rows.append(("run", _run(entry)))
+    rows += [("container", _container(entry)), ("run", _run(entry))]
     return [(name, fact) for name, fact in rows if fact]
 
 
@@ -89,8 +89,8 @@ def _each(growth: Mapping[str, Any]) -> str:
 def _sensors(growth: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{label} {number(growth[name]['mb_per_24h'])} MB/24h"
-        for name, label in (("live", "live bytes"), ("rss", "RSS"))
-        if growth[name]
+        for name, label in (("live", "live bytes"), ("rss", "RSS"), ("traced", "traced bytes"))
+        if growth.get(name)
     )
 
 
@@ -109,6 +109,15 @@ def _forecast(forecast: Mapping[str, Any]) -> str:
     return f"after {after}; 80 % of {limit} in {forecast['hours_until_80_percent']:g} h, 100 % in {full:g} h"
 
 
+def _container(entry: Entry) -> str | None:
+    """The memory limit that what was measured calls for; while memory leaks none is enough."""
+    base, peak = entry["rss"]["start_bytes"], entry["rss"]["peak_bytes"]
+    if entry["verdict"] != "passed" or base is None or peak is None:
+        return None
+    limit = base + (peak - base) * 1.2
+    return f"limit {format_bytes(limit)} or more: base {format_bytes(base)} + 1.2 x (peak {format_bytes(peak)} - base)"
+
+
 def interval(growth: Mapping[str, Any]) -> str:
     """The 99 % interval in MB per 24 h."""
     return f"{number(growth['low_mb_per_24h'])} to {number(growth['high_mb_per_24h'])}"
@@ -118,9 +127,9 @@ def number(value: float | None) -> str:
     """MB per 24 h with the digits that matter."""
     if value is None:
         return "?"
-    if value and abs(value) < 0.95:
+    if 0 < abs(value) < 0.95:
         return f"{value:.2g}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value or 0:.1f}"  # not -0.0
 
 
 def printable(text: str) -> str:

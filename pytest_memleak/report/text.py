@@ -94,7 +94,8 @@ def summary_table(tests: Sequence[Entry]) -> str:
     # The test has what the numbers leave of the line.
     names = [clip(printable(entry["nodeid"]), WIDTH - 2 - len(table[1])) for entry in tests]
     last = ("test", "-" * max(4, *map(len, names)), *names)
-    return "\n".join(f"{row}  {name}" for row, name in zip(table, last, strict=True))
+    width = len(table[1])  # tabulate leaves off the blanks of an empty last column
+    return "\n".join(f"{row.ljust(width)}  {name}" for row, name in zip(table, last, strict=True))
 
 
 def section(entry: Entry) -> str:

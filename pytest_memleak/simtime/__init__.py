@@ -9,8 +9,8 @@ What it cannot do:
 * Servers keep real time (Redis TTLs, SQL ``now()``), and so do children, also those of ``subprocess.Popen``
   that the app polls: the clock waits only for children started through asyncio.
 * Threads that wait with a timeout (Event, Condition, Queue, ``threading.Timer``, APScheduler's
-  BackgroundScheduler) and event loops in other threads (Starlette's TestClient) keep real time: leaks paced by
-  them are not seen. Neither are threads that already ran when the clock was entered.
+  BackgroundScheduler) and event loops in other threads (Starlette's TestClient) keep real time: leaks paced
+  by them are not seen. Neither are those of threads that already ran when the clock was entered.
 * Nobody tells when a thread fed through a queue has something to do: the clock does not wait for it.
 * Timers faster than about 10 Hz are slow and need ``resolution``.
 * Code that was given a clock inside a list, or keeps it in a slot, before `install` keeps the real one.

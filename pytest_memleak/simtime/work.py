@@ -153,11 +153,13 @@ class ThreadWork(Work):
     Until its first sleep it is on its way there, or will never sleep at all: that gets little patience.
     """
 
-    __slots__ = ("_slept", "_thread")
+    __slots__ = ("_name", "_slept", "_thread", "_type")
 
     def __init__(self, thread: threading.Thread) -> None:
         super().__init__()
-        self._thread = thread
+        # Weakly: this is the value of a dictionary whose key is the thread, and would keep it for ever.
+        self._thread = weakref.ref(thread)
+        self._name, self._type = thread.name, type(thread)
         self._slept = False
 
     def park(self) -> None:
@@ -173,20 +175,21 @@ class ThreadWork(Work):
         return 1.0 if self._slept else 0.1
 
     def over(self) -> bool:
-        return self._thread.ident is not None and not self._thread.is_alive()
+        thread = self._thread()
+        return thread is None or (thread.ident is not None and not thread.is_alive())
 
     @property
     def site(self) -> Hashable:
-        return self._slept, self._code or type(self._thread)
+        return self._slept, self._code or self._type
 
     def describe(self) -> str:
         code = self._code
         where = f" ({code.co_filename}:{code.co_firstlineno})" if code else ""
-        return f"thread {self._thread.name!r}{where}"
+        return f"thread {self._name!r}{where}"
 
     @property
     def _code(self) -> CodeType | None:
-        target = getattr(self._thread, "_target", None) or type(self._thread).run
+        target = getattr(self._thread(), "_target", None) or self._type.run
         code = getattr(target, "__code__", None)
         return code if isinstance(code, CodeType) else None
 

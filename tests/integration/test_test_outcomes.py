@@ -191,6 +191,50 @@ def test_interrupt_leaves_a_report(project, memcheck, report, kind):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_failures_that_are_hard_to_say(project, memcheck, properties, report):
+    project.makepyfile(
+        """
+        import functools
+        import pytest
+
+        pytestmark = pytest.mark.memleak
+
+        def hiding(test):
+            @functools.wraps(test)
+            def plain():
+                return test()
+
+            return plain
+
+        @hiding
+        async def test_hidden_coroutine():
+            raise AssertionError
+
+        def test_endless_message():
+            raise ValueError("y" * 100_000)
+
+        class Unreadable(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        def test_unreadable_message():
+            raise Unreadable
+
+        def test_group():
+            raise ExceptionGroup("both", [ValueError(1), TypeError(2)])
+        """
+    )
+
+    memcheck().assert_outcomes(failed=4)
+
+    assert {values["verdict"] for values in properties().values()} == {"error"}
+    assert len(report().splitlines()) < 60
+    written = " ".join(report().split())
+    assert "Failed: the test returned a coroutine that nobody awaits" in written
+    assert "Unreadable: <exception str() failed>" in written
+    assert "ExceptionGroup: both (2 sub-exceptions)" in written
+
+
 def test_what_the_run_touched_is_restored_after_a_failure(project, memcheck):
     project.makepyfile(
         """

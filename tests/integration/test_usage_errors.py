@@ -222,10 +222,11 @@ MIXES = {
     "[]": "the mix is empty: give at least one (method, path)",
     "['/ok']": "'/ok' is not a request: write (method, path[, weight[, json]])",
     "[('GET',)]": "('GET',) is not a request: write (method, path[, weight[, json]])",
+    "[(1, 2)]": "(1, 2) is not a request: method and path are texts, like ('GET', '/health')",
     "[('GET', '/ok', 0)]": "the weight of GET /ok must be a whole number of 1 or more, not 0",
     "[('GET', '/ok', 1.5)]": "the weight of GET /ok must be a whole number of 1 or more, not 1.5",
-    "[('GET', '/ok')], count=0": "count=0 and concurrency=1 must be 1 or more",
-    "[('GET', '/ok')], concurrency=-1": "count=10 and concurrency=-1 must be 1 or more",
+    "[('GET', '/ok')], count=0": "count=0 must be a whole number of 1 or more",
+    "[('GET', '/ok')], concurrency=-1": "concurrency=-1 must be a whole number of 1 or more",
 }
 
 
@@ -260,6 +261,10 @@ def test_nothing_measured(project):
             pass
 
         @pytest.mark.memleak
+        def test_forgotten_await(memleak):
+            memleak.send([("GET", "/ok")])
+
+        @pytest.mark.memleak
         async def test_log_in_only(memleak_client, log_in):
             pass
 
@@ -271,7 +276,7 @@ def test_nothing_measured(project):
 
     result = project.runpytest_subprocess("--memcheck", "-o", "asyncio_mode=auto")
 
-    result.assert_outcomes(failed=4)
+    result.assert_outcomes(failed=5)
     no_request = (
         "error: nothing was measured: the test uses an app and sent no request to it in 60 iterations; send some with "
         "memleak_client or memleak.send"
@@ -282,6 +287,7 @@ def test_nothing_measured(project):
             no_request,
             "error: nothing was measured: the budget 64B/request is per request and no request was sent; send some "
             "with memleak_client or memleak.send, or give a budget per iteration or per 24h",
+            no_request,
             no_request,
         ]
     )
@@ -295,4 +301,4 @@ def test_report_that_cannot_be_written(project, path):
 
     assert result.ret == 0
     result.stdout.fnmatch_lines(["memleak: the report * could not be written (*); the verdicts stand"])
-    assert not list(project.path.parent.glob(".*"))
+    assert not [left for left in project.path.parent.glob(".*") if left.name != ".lock"]

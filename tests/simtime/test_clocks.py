@@ -14,9 +14,10 @@ from time import monotonic as captured_monotonic
 import anyio
 import cachetools
 import pytest
-from fresh import in_a_fresh_process
 
 from pytest_memleak.simtime import real_monotonic
+
+from .fresh import in_a_fresh_process
 
 BUILT_BEFORE = cachetools.TTLCache(maxsize=1000, ttl=300)
 partial_clock = functools.partial(captured_monotonic)

@@ -11,9 +11,10 @@ import aiohttp
 import httpx
 import pytest
 import redis.asyncio
-from servers import http_answer, server, work
 
 from pytest_memleak.simtime import SimulatedTimeWarning
+
+from .servers import http_answer, server, work
 
 
 async def ticking(interval_s=0.01):

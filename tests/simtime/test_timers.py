@@ -8,7 +8,8 @@ import anyio
 import httpx
 import pytest
 from fastapi import FastAPI
-from fresh import in_a_fresh_process
+
+from .fresh import in_a_fresh_process
 
 DAY_S = 86_400
 STEP_S = 60

@@ -1,0 +1,141 @@
+"""A leak is explained, through pytest: the line, the holder, the cause, and nothing that is secret."""
+
+from __future__ import annotations
+
+import pytest
+
+CONFIG = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
+LEAK = """
+    import pytest
+
+    class Cache:
+        store = {}
+
+    def remember(user, data):
+        Cache.store[user] = data + "!"
+
+    @pytest.mark.memleak(ARGUMENTS)
+    def test_it(memleak):
+        for n in range(10):
+            remember(f"{USER}-{memleak.iteration}-{n}", DATA)
+
+    USER, DATA = bytes.fromhex("7365637265742d75736572").decode(), "".join(["very ", "secret "] * 20)
+    """
+QUICK = 'duration="60min", max_growth="100B/iteration"'
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makefile(".ini", pytest=CONFIG)
+    return pytester
+
+
+def run(project: pytest.Pytester, source: str, *options: str, **outcomes: int) -> str:
+    project.makepyfile(test_it=source)
+    project.runpytest_subprocess("--memcheck", *options).assert_outcomes(**outcomes)
+    return (project.path / "leak_report.txt").read_text("utf-8")
+
+
+def test_line_holder_and_cause(project):
+    report = run(project, LEAK.replace("ARGUMENTS", QUICK), failed=1)
+    assert "cause       Python objects" in report
+    assert "line        test_it.py:7" in report
+    assert "held by     test_it.Cache.store" in report
+
+
+def test_values_are_never_printed(project):
+    report = run(project, LEAK.replace("ARGUMENTS", QUICK), failed=1)
+    assert "secret-user" not in report
+    assert "very secret very" not in report
+
+
+def test_a_plain_leak_is_found_without_explaining(project):
+    for option, arguments in (("--memcheck-no-explain", QUICK), ("--memcheck", f"explain=False, {QUICK}")):
+        report = run(project, LEAK.replace("ARGUMENTS", arguments), option, failed=1)
+        assert "held by" not in report
+        assert "LEAK" in report
+
+
+def test_iterations_count_on_while_explaining(project):
+    run(
+        project,
+        """
+        import pytest
+
+        seen = []
+        kept = []
+
+        @pytest.mark.memleak(duration="60min", max_growth="100B/iteration")
+        def test_it(memleak):
+            seen.append(memleak.iteration)
+            kept.append(bytearray(1000))
+
+        def test_after():
+            assert len(seen) > 60
+            assert seen == list(range(len(seen)))
+        """,
+        failed=1,
+        passed=1,
+    )
+
+
+def test_a_body_that_fails_while_being_explained_keeps_the_verdict(project):
+    report = run(
+        project,
+        """
+        import pytest
+
+        kept = []
+
+        @pytest.mark.memleak(duration="60min", max_growth="100B/iteration")
+        def test_it(memleak):
+            assert memleak.iteration < 70
+            kept.append(bytearray(1000))
+        """,
+        failed=1,
+    )
+    assert "LEAK" in report
+    assert "note: the explanation ended early: the iteration raised AssertionError" in report
+
+
+def test_routes_are_ranked(project):
+    report = run(
+        project,
+        """
+        import pytest
+        from fastapi import FastAPI
+
+        app, kept = FastAPI(), []
+
+        @app.get("/healthy/{n}")
+        async def healthy(n: int):
+            return {}
+
+        @app.post("/leaky")
+        async def leaky(body: dict):
+            kept.append(bytearray(20_000))
+            return {}
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        @pytest.mark.memleak(duration="60min", max_growth="1kB/request")
+        async def test_it(memleak):
+            await memleak.send([("GET", "/healthy/1", 3), ("POST", "/leaky", 1, {"a": 1})], count=4)
+        """,
+        failed=1,
+    )
+    assert "growth per request by route: POST /leaky 20." in report
+
+
+def test_a_traced_run(project):
+    source = LEAK.replace("ARGUMENTS", f"explain=False, {QUICK}")
+    after = """
+    def test_after():
+        import tracemalloc
+        assert not tracemalloc.is_tracing()
+    """
+    report = run(project, source + after, "--memcheck-trace", failed=1, passed=1)
+    assert "test_it.py:7" in report
+    assert "traced" in report

@@ -1,0 +1,236 @@
+"""Unclosed clients and other resources, through pytest: real clients, the right line, no false alarm."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+MARK = '@pytest.mark.memleak(duration="60min", explain=False)'
+CONFIG = "[pytest]\nasyncio_default_fixture_loop_scope = function\njunit_family = xunit2\n"
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makefile(".ini", pytest=CONFIG)
+    return pytester
+
+
+def run(project: pytest.Pytester, source: str, *options: str, mark: str = MARK, **outcomes: int) -> str:
+    """The report of checking `source`."""
+    project.makepyfile(test_it=source.replace("MARK", mark))
+    project.runpytest_subprocess("--memcheck", *options).assert_outcomes(**outcomes)
+    return (project.path / "leak_report.txt").read_text("utf-8")
+
+
+GROWING = """
+    import httpx, pytest
+
+    clients = []
+
+    MARK
+    async def test_client():
+        clients.append(httpx.AsyncClient(verify=False))
+    """
+
+
+def test_clients_that_pile_up_fail_with_the_line_that_made_them(project):
+    report = run(project, GROWING, failed=1)
+    assert "60 httpx.AsyncClient open after 60 iterations and rising by 1 per iteration" in report
+    assert "made at test_it.py:7 in test_client" in report
+    assert "create one client in the lifespan" in report
+
+
+def test_what_may_stay_open_does(project):
+    for pattern in ("httpx.AsyncClient", "test_it.py:7"):
+        mark = MARK.replace("duration", f"allow_unclosed=[{json.dumps(pattern)}], duration")
+        run(project, GROWING, mark=mark, passed=1)
+    project.makefile(".ini", pytest=CONFIG + "memleak_allow_unclosed = httpx.*\n")
+    run(project, GROWING, passed=1)
+
+
+def test_a_client_dropped_without_close_fails(project):
+    report = run(
+        project,
+        """
+        import httpx, pytest
+
+        MARK
+        async def test_dropped():
+            httpx.AsyncClient(verify=False)
+        """,
+        failed=1,
+    )
+    assert "httpx.AsyncClient dropped without close, 1 per iteration" in report
+
+
+LIFESPAN = """
+    import contextlib, httpx, pytest
+    from fastapi import FastAPI
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        app.state.client = httpx.AsyncClient(verify=False)
+        yield
+        CLOSE
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/")
+    async def index():
+        return {}
+
+    @pytest.fixture
+    def memleak_app():
+        return app
+
+    MARK
+    async def test_index(memleak_client):
+        await memleak_client.get("/")
+    """
+
+
+def test_a_client_left_open_by_the_shutdown_fails(project):
+    report = run(project, LIFESPAN.replace("CLOSE", "pass"), failed=1)
+    assert "1 httpx.AsyncClient open after the shutdown" in report
+    assert "made at test_it.py:6 in lifespan" in report
+
+
+def test_a_client_of_the_lifespan_that_the_shutdown_closes_passes(project):
+    run(project, LIFESPAN.replace("CLOSE", "await app.state.client.aclose()"), passed=1)
+
+
+def test_a_client_of_the_module_is_listed_and_passes(project):
+    report = run(
+        project,
+        """
+        import httpx, pytest
+
+        client = httpx.AsyncClient(verify=False)
+
+        MARK
+        async def test_nothing():
+            pass
+        """,
+        passed=1,
+    )
+    assert "1 httpx.AsyncClient open, made before the run; not judged" in report
+
+
+def test_an_object_that_the_test_watches(project):
+    source = """
+        import pytest
+
+        class Lease:
+            open = True
+
+        leases = []
+
+        MARK
+        def test_lease(memleak):
+            lease = Lease()
+            leases.append(lease)
+            memleak.watch(lease, is_open=lambda lease: lease.open, name="shop.Lease")
+            CLOSE
+        """
+    report = run(project, source.replace("CLOSE", "pass"), failed=1)
+    assert "60 shop.Lease open after 60 iterations" in report
+    run(project, source.replace("CLOSE", "lease.open = False"), passed=1)
+
+
+def test_watching_means_nothing_without_a_check(project):
+    project.makepyfile("def test_watch(memleak):\n    memleak.watch(object(), name='x')\n")
+    project.runpytest_subprocess().assert_outcomes(passed=1)
+
+
+def test_a_projects_own_client_class(project):
+    project.makeconftest(
+        """
+        from pytest_memleak import ClientProbe
+
+        def pytest_memleak_client_probes(config):
+            return [ClientProbe(library="shop", module="shop", class_names=("Till",), is_open=lambda till: till.open)]
+        """
+    )
+    project.makepyfile(shop="class Till:\n    def __init__(self):\n        self.open = True\n")
+    report = run(
+        project,
+        """
+        import pytest, shop
+
+        tills = []
+
+        def serve():
+            tills.append(shop.Till())
+
+        MARK
+        def test_till():
+            serve()
+        """,
+        failed=1,
+    )
+    assert "60 shop.Till open after 60 iterations" in report
+    assert "made at test_it.py:6 in serve" in report
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            "kept.append(asyncio.create_task(asyncio.Event().wait(), name='waiter'))",
+            "asyncio tasks after 60 iterations",
+        ),
+        (
+            "thread = threading.Thread(target=kept_event.wait, daemon=True); thread.start()",
+            "threads after 60 iterations",
+        ),
+        ("kept.append(open(__file__))", "file descriptors after 60 iterations"),
+        ("kept.append(socket.socketpair())", "file descriptors after 60 iterations"),
+    ],
+    ids=["task", "thread", "file", "socket"],
+)
+def test_what_else_piles_up(project, body, said):
+    report = run(
+        project,
+        f"""
+        import asyncio, socket, threading, pytest
+
+        kept = []
+        kept_event = threading.Event()
+
+        MARK
+        async def test_growing():
+            {body}
+        """,
+        failed=1,
+    )
+    assert said in report
+    assert "test_it.py" in report
+
+
+def test_resources_alone_are_a_leak_in_every_report(project):
+    run(project, GROWING, "--junitxml=junit.xml", failed=1)
+    junit = (project.path / "junit.xml").read_text("utf-8")
+    for name, value in (("verdict", "leak"), ("unclosed_clients", "60"), ("top_line", "test_it.py:7")):
+        assert f'name="memleak.{name}" value="{value}"' in junit
+
+
+def test_classes_are_as_before_after_a_failing_body(project):
+    run(
+        project,
+        """
+        import httpx, pytest
+
+        before = dict(vars(httpx.AsyncClient))
+
+        MARK
+        async def test_failing():
+            assert vars(httpx.AsyncClient) != before  # tracked
+            raise ValueError("in the body")
+
+        def test_restored():
+            assert dict(vars(httpx.AsyncClient)) == before
+        """,
+        failed=1,
+        passed=1,
+    )
