@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from pytest_memleak.outputs import Outputs, add_output_options, output_flags, output_ini, read_outputs
 
 if TYPE_CHECKING:
     from pytest_memleak.settings import Settings
@@ -65,14 +66,19 @@ _OPTIONS = (
         sets=False,
         flag_name="no-simulated-time",
     ),
+    _Option("isolate", "run each checked test in a fresh process", sets=True),
+    _Option("iteration_timeout", "real time that one iteration may take (default 60s)", "TIME"),
 )
 
 MARKER = (
     "memleak(*, profile='standard', max_growth='500MB/24h', duration='24h', step='1min', traffic=None, "
     "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, "
-    "explain=True, trace=False, allow_unclosed=(), allow_errors=False): "
+    "explain=True, trace=False, allow_unclosed=(), allow_errors=False, isolate=False, iteration_timeout='60s'): "
     "check the test for memory leaks under --memcheck; its body is one iteration (a simulated minute) and is repeated."
 )
+
+
+NO_DEBUGGER = "an isolated test runs in a process that a debugger cannot reach: leave out --pdb and --trace, or isolate"
 
 
 class Options(NamedTuple):
@@ -81,12 +87,12 @@ class Options(NamedTuple):
     Args:
         check_all: check every test as if it were marked.
         values: raw settings by name, flag over ini.
-        report_path: where leak_report.txt goes.
+        outputs: the reports to write and the baseline to compare with.
     """
 
     check_all: bool
     values: Mapping[str, object]
-    report_path: Path
+    outputs: Outputs
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -103,9 +109,7 @@ def add_options(parser: pytest.Parser) -> None:
         option.declare(parser, group)
     help_allow = "clients that may stay open: library.Class or path:line, with wildcards, one a line"
     parser.addini("memleak_allow_unclosed", help_allow, type="linelist", default=None)
-    help_report = "path of the text report (default: leak_report.txt in the root directory)"
-    group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
-    parser.addini("memleak_report", help_report, type="string", default=None)
+    add_output_options(parser, group)
     help_app = "import string of the ASGI app (or its factory), like myapp.main:app"
     parser.addini("memleak_app", help_app, type="string", default=None)
 
@@ -116,12 +120,12 @@ def read_options(config: pytest.Config) -> Options | None:
     Raises:
         pytest.UsageError: for a flag or ini value that cannot be used.
     """
-    other_ini = ("memleak_report", "memleak_app", "memleak_allow_unclosed")
+    other_ini = (*output_ini(), "memleak_app", "memleak_allow_unclosed")
     ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), *other_ini)}
-    flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report")}
+    flag_names = {**{o.ini: o.flag for o in _OPTIONS}, **output_flags()}
+    flags = {name: config.getoption(name) for name in flag_names}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
-        flag_names = {**{o.ini: o.flag for o in _OPTIONS}, "memleak_report": "--memcheck-report"}
         for name, value in flags.items():
             if value is not None:
                 raise pytest.UsageError(
@@ -139,11 +143,9 @@ def read_options(config: pytest.Config) -> Options | None:
         make_settings(values)
     except SettingsError as error:
         raise pytest.UsageError(f"memleak: {error}") from None
-    if flags["memleak_report"] is not None:
-        report = config.invocation_params.dir / flags["memleak_report"]
-    else:
-        report = config.rootpath / (ini["memleak_report"] or "leak_report.txt")
-    return Options(check_all=check_all, values=values, report_path=report)
+    if values["isolate"] and _debugs(config):
+        raise pytest.UsageError(f"memleak: {NO_DEBUGGER}")
+    return Options(check_all=check_all, values=values, outputs=read_outputs(config, ini))
 
 
 def _read_ini(config: pytest.Config, name: str) -> Any:
@@ -181,4 +183,11 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
             )
         given.update(marker.kwargs)
     validate(given)
-    return make_settings({**options.values, **given})
+    settings = make_settings({**options.values, **given})
+    if settings.isolate and _debugs(item.config):
+        raise SettingsError(NO_DEBUGGER)
+    return settings
+
+
+def _debugs(config: pytest.Config) -> bool:
+    return bool(config.getoption("usepdb", False) or config.getoption("trace", False))

@@ -31,7 +31,7 @@ class InProcessTransport(httpx.ASGITransport):
 
 
 class InProcessClient(httpx.AsyncClient):
-    """A client that lives as long as the run: `async with` in the body is one iteration of many, and does not close it."""
+    """A client that lives as long as the run: `async with` in a body, one iteration of many, does not close it."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -82,7 +82,7 @@ async def send(
         DriveError: when `count` or `concurrency` is below 1.
     """
     for name, value in (("count", count), ("concurrency", concurrency)):
-        if not isinstance(value, int) or value < 1:
+        if value < 1 or value != int(value):
             raise DriveError(f"{name}={value!r} must be a whole number of 1 or more")
     chosen = [operations[next(rotation)] for _ in range(count)]
     if concurrency == 1:

@@ -48,7 +48,7 @@ async def explain(
     routes: Mapping[str, Replay] | None = None,
     live: Callable[[], float] | None = None,
 ) -> Explanation:
-    """Say where memory goes: its kind, its lines, its holders. Costs about 250 plain iterations.
+    """Say where memory goes: its kind, its lines, its holders. Costs about as much as 250 to 300 plain iterations.
 
     Objects frozen with ``gc.freeze()`` are unfrozen first and stay so: the collector shows no frozen
     object. Everything else (tracemalloc, the collector's switch) is left as found.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_memleak.judge.growth import warm_up_end
 from pytest_memleak.judge.limits import MemoryGuard, forecast, severity
 from pytest_memleak.judge.live import live_series
 from pytest_memleak.judge.memory import MemoryLook, Readings
@@ -34,6 +35,7 @@ class Measured:
     memory_limit_bytes: int
     real_s: float
     total_s: float
+    open_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def iterations(self) -> int:
@@ -65,9 +67,9 @@ class EarlyStop:
     rss_bytes: int
 
 
-def failed(measured: Measured, message: str) -> Verdict:
+def failed(measured: Measured, message: str, *findings: Finding) -> Verdict:
     """The verdict ``error``, with what is known until then."""
-    return Verdict(outcome="error", message=message, **_facts(measured))
+    return Verdict(outcome="error", message=message, findings=findings, **_facts(measured))
 
 
 def conclude(
@@ -143,12 +145,19 @@ def _decided(measured: Measured, decided: MemoryLook) -> Verdict:
         rss=decided.rss_growth,
         traced=decided.traced_growth,
         growth=growth,
+        warm_up_iterations=_warm_up(measured, decided),
         severity=severity(per_24h),
         forecast=forecast(measured.readings.rss_bytes[-1], per_24h, measured.memory_limit_bytes),
         findings=tuple(findings),
         notes=tuple(notes),
         **_facts(measured),
     )
+
+
+def _warm_up(measured: Measured, decided: MemoryLook) -> int:
+    """Iterations that the deciding sensor's judgement leaves out: the first sample, and what its shape says."""
+    by_rss = decided.worse is decided.rss_growth
+    return 1 + warm_up_end((measured.readings.rss_bytes if by_rss else measured.live_bytes)[1:])
 
 
 def _facts(measured: Measured) -> dict[str, Any]:
@@ -172,6 +181,7 @@ def _facts(measured: Measured) -> dict[str, Any]:
             "vms_bytes": readings.vms_bytes,
             "live_bytes": [round(value) for value in measured.live_bytes],
             "traced_bytes": readings.traced_bytes,
+            **{f"{kind}_count": counts for kind, counts in measured.open_counts.items()},
         },
     }
 

@@ -276,4 +276,4 @@ def test_routes_are_ranked_by_what_they_keep() -> None:
     assert [entry.route for entry in explanation.routes] == ["POST /analyze", "GET /report", "GET /health"]
     assert explanation.routes[0].bytes_per_request > 1_000
     assert explanation.routes[2].bytes_per_request < 100
-    assert any(note.startswith("growth per request by route: POST /analyze 1.0 KB") for note in explanation.notes)
+    assert any(note.startswith("growth per request by route: POST /analyze 1.0 kB") for note in explanation.notes)
