@@ -49,7 +49,7 @@ def check_app(pytester: pytest.Pytester) -> Callable[..., Checked]:
         shutil.copy(APPS / f"{framework}_app.py", pytester.path / "app.py")
         pytester.path.joinpath("pyproject.toml").write_text(CONFIGURATION, encoding="utf-8")
         pytester.makepyfile(test_it=tests)
-        pytester.runpytest_subprocess("--memcheck", "--junitxml=junit.xml", "-p", "no:cacheprovider")
+        pytester.runpytest_subprocess("--memcheck", "--junitxml=junit.xml", "--timeout=100")
         said = {
             case.get("name", ""): {
                 item.get("name", "").removeprefix("memleak."): item.get("value", "")

@@ -8,10 +8,15 @@ kept = []
 worked = 0
 
 
-@app.while_serving
-async def lifespan():
-    async with httpx.AsyncClient(verify=False) as app.client:
-        yield
+# `while_serving` would serve one lifespan only: Quart makes its generators once.
+@app.before_serving
+async def start():
+    app.client = httpx.AsyncClient(verify=False)
+
+
+@app.after_serving
+async def stop():
+    await app.client.aclose()
 
 
 @app.get("/healthy")
