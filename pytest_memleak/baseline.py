@@ -177,7 +177,8 @@ def compare(old: Tested | None, new: Tested | None, fail_over: float | None = No
     if sensor is None:
         return Compared(status="not_comparable", summary="the two runs have no sensor in common")
     before, now = old.rates[sensor], new.rates[sensor]
-    difference = now.rate - before.rate
+    # Memory that shrank was still settling: that it no longer does is no growth.
+    difference = now.rate - max(before.rate, 0.0)
     margin = hypot(now.high - now.low, before.high - before.low) / 2
     per_iteration, per_request = _FLOOR[sensor]
     floor = per_iteration if new.per == "iteration" else per_request + per_iteration / new.requests_per_iteration
