@@ -128,7 +128,7 @@ def test_options_of_the_session(isolated):
     again = isolated.runpytest_subprocess("--memcheck", "--lf", "--junitxml=junit.xml", "-k", "assertion or leak")
     again.assert_outcomes(passed=1)
     assert len(list(ElementTree.parse(isolated.path / "junit.xml").iter("testcase"))) == 1
-    assert not isolated.path.joinpath(".pytest_cache/v/cache/lastfailed").exists()
+    assert isolated.path.joinpath(".pytest_cache/v/cache/lastfailed").read_text(encoding="utf-8") == "{}"
 
     covered = isolated.runpytest_subprocess("--memcheck", "--cov=app", "--cov-report=term", leaking)
     covered.assert_outcomes(failed=1)
