@@ -18,7 +18,9 @@ def test_faults_that_are_none_of_ours(project, faulty, requesting, verdicts):
 
 
 def test_requests_that_fail(project, faulty, requesting, verdicts):
-    sending = "@pytest.mark.memleak({})\nasync def test_{}(memleak):\n    await memleak.send([('GET', '/{}')], count=10)\n"
+    sending = (
+        "@pytest.mark.memleak({})\nasync def test_{}(memleak):\n    await memleak.send([('GET', '/{}')], count=10)\n"
+    )
     faulty(sending.format("", "tenth", "tenth"), sending.format("", "all_500", "500"), requesting("tenth"))
 
     result = project.runpytest_subprocess("--memcheck")
