@@ -202,9 +202,15 @@ class LeakRun:
         decided: MemoryLook | EarlyStop,
         caught: CaughtWarnings,
     ) -> Explanation | None:
-        if not (self.settings.explain and is_worth_explaining(measured, decided)):
+        if not self.settings.explain:
             return None
-        counts, _ = judge_resources(self._watch.readings(), warm_up=WARM_UP)
+        counts, left_open = judge_resources(
+            self._watch.readings(), allow_unclosed=self.settings.allow_unclosed, warm_up=WARM_UP, root=self._around.root
+        )
+        # A descriptor or a child process does not tell who opened it: what keeps it may.
+        placeless = any(finding.fails and finding.path is None for finding in left_open)
+        if not (placeless or is_worth_explaining(measured, decided)):
+            return None
 
         async def step() -> None:
             await self._step(body)

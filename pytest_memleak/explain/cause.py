@@ -8,7 +8,7 @@ from typing import Literal
 from pytest_memleak.explain import wording
 from pytest_memleak.model import GrowthFacts
 
-Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"]
+Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "unknown"]
 
 # The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
 _MOST = 0.6
@@ -40,7 +40,6 @@ def cause_of(
     growth: GrowthFacts,
     python_bytes_per_iteration: float,
     python_live_bytes_per_iteration: float = 0.0,
-    cycle_bytes_per_iteration: float = 0.0,
 ) -> Cause:
     """Name the kind of growth.
 
@@ -48,7 +47,6 @@ def cause_of(
         growth: what the sensors measured.
         python_bytes_per_iteration: what tracemalloc saw staying, bytes per iteration.
         python_live_bytes_per_iteration: the same as the live-bytes sensor counts it, by blocks.
-        cycle_bytes_per_iteration: what only ``gc.collect()`` freed, bytes per iteration.
 
     Returns:
         The kind and one sentence with its numbers.
@@ -61,9 +59,6 @@ def cause_of(
     if share >= _MOST:
         text = f"Python objects: {wording.size(python_bytes_per_iteration)} per iteration stay allocated"
         return Cause(kind="python", sentence=text + _left_open(growth))
-    if cycle_bytes_per_iteration >= _MOST * reference(growth) > 0:
-        size = wording.size(cycle_bytes_per_iteration)
-        return Cause(kind="garbage", sentence=f"reference cycles: gc.collect() frees {size} per iteration")
     whole = wording.size(reference(growth))
     if share >= _LITTLE:
         text = (

@@ -98,11 +98,10 @@ class _Inquiry:
         try:
             watched = await self._part("the holder scan", self._holders)
             lines = await self._part("the search for allocating lines", self._lines) or Lines()
-            cycles = watched.cycle_bytes if watched else 0.0
-            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration, cycles)
+            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration)
             if cause.kind in ("native", "mixed", "maps", "unknown"):
                 await self._part("the search for native allocations", self._native)
-            self._add_cycles(watched, cause)
+            self._add_cycles(watched)
             ranked = await self._part("the ranking of routes", self._rank_routes) or ()
         except StepFailed as failed:
             self._notes.append(str(failed))
@@ -192,11 +191,11 @@ class _Inquiry:
         self._notes += [note] if note else []
         return ranked
 
-    def _add_cycles(self, watched: Watched | None, cause: Cause) -> None:
-        """Cycles are normal; they are told where nothing else explains the growth or the gc is off."""
-        if watched is None or watched.cycle_bytes < max(1.0, reference(self._growth) / 2):
+    def _add_cycles(self, watched: Watched | None) -> None:
+        """Samples are taken after a full collection: cycles are no part of the growth, but stay where the gc is off."""
+        if gc.isenabled() or watched is None or watched.cycle_bytes < max(1.0, reference(self._growth) / 2):
             return
-        finding = cycles_finding(watched) if cause.kind != "python" or not gc.isenabled() else None
+        finding = cycles_finding(watched)
         self._findings += [finding] if finding else []
 
     def _hint(self, cause: Cause) -> None:
