@@ -6,12 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_memleak.api import Memleak, acheck, check
+    from pytest_memleak.drive.scan import ScanOperation
+    from pytest_memleak.drive.traffic import Request
     from pytest_memleak.sense.probes import ClientProbe
     from pytest_memleak.verdict import MemoryLeakError, Verdict
 
-__all__ = ["ClientProbe", "Memleak", "MemoryLeakError", "Verdict", "acheck", "check"]
+__all__ = ["ClientProbe", "Memleak", "MemoryLeakError", "Request", "ScanOperation", "Verdict", "acheck", "check"]
 
-_HOMES = {"ClientProbe": "sense.probes", "MemoryLeakError": "verdict", "Verdict": "verdict"}
+_HOMES = {
+    "ClientProbe": "sense.probes",
+    "MemoryLeakError": "verdict",
+    "Request": "drive.traffic",
+    "ScanOperation": "drive.scan",
+    "Verdict": "verdict",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ import pytest
 from pytest_memleak.api import run_without_loop
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
-from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.drive.iterate import Drive, NotMeasured
 from pytest_memleak.options import Options, item_settings
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text
@@ -82,7 +82,7 @@ class CheckedTest:
     """
 
     def __init__(
-        self, item: pytest.Function, settings: Settings, drive: Drive, keep: Callable[[dict[str, Any]], None]
+        self, item: pytest.Item, settings: Settings, drive: Drive, keep: Callable[[dict[str, Any]], None]
     ) -> None:
         self.item = item
         self.settings = settings
@@ -163,7 +163,7 @@ class CheckedTest:
                 root=str(config.rootpath),
                 probes=tuple(probes),
                 watchers=(PytestRecordings(), line) if line else (PytestRecordings(),),
-                catch_warnings="recwarn" not in self.item.fixturenames,
+                catch_warnings="recwarn" not in getattr(self.item, "fixturenames", ()),
             )
         finally:
             if line:
@@ -205,7 +205,9 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _skipped(verdict: Verdict, error: BaseException) -> Verdict:
-    """A test that skips itself in an iteration is no error."""
+    """A test that skips itself in an iteration is no error, nor is a scanned operation that only fails."""
+    if isinstance(error, NotMeasured):
+        return replace(verdict, outcome="not_measured", message=str(error))
     if isinstance(error, pytest.skip.Exception):
         return replace(verdict, outcome="not_measured", message=f"skipped by the test: {error}")
     return verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,12 +67,41 @@ _OPTIONS = (
     ),
 )
 
+_SCAN_LISTS = {
+    "memleak_scan_include": "operations to scan, like GET /users/*, with wildcards, one a line (default: all)",
+    "memleak_scan_exclude": "operations to leave out of a scan",
+    "memleak_scan_headers": "headers of every scanned request, like Authorization: Bearer secret, one a line",
+    "memleak_scan_parameters": "values of parameters in a scan, like user_id = 1, one a line",
+}
+
 MARKER = (
     "memleak(*, profile='standard', max_growth='500MB/24h', duration='24h', step='1min', traffic=None, "
     "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, "
     "explain=True, trace=False, allow_unclosed=(), allow_errors=False): "
     "check the test for memory leaks under --memcheck; its body is one iteration (a simulated minute) and is repeated."
 )
+
+
+class ScanOptions(NamedTuple):
+    """What a scan is told.
+
+    Args:
+        app: the import string.
+        by_flag: whether the command line asks for it, or only the configuration.
+        requests: sent per iteration and operation.
+        include: patterns of operations; empty includes all.
+        exclude: patterns of those that are left out.
+        headers: sent with every request.
+        parameters: values by name, for every operation that has them.
+    """
+
+    app: str
+    by_flag: bool
+    requests: int
+    include: Sequence[str]
+    exclude: Sequence[str]
+    headers: Mapping[str, str]
+    parameters: Mapping[str, str]
 
 
 class Options(NamedTuple):
@@ -82,11 +111,13 @@ class Options(NamedTuple):
         check_all: check every test as if it were marked.
         values: raw settings by name, flag over ini.
         report_path: where leak_report.txt goes.
+        scan: the app to scan, or None.
     """
 
     check_all: bool
     values: Mapping[str, object]
     report_path: Path
+    scan: ScanOptions | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -106,6 +137,12 @@ def add_options(parser: pytest.Parser) -> None:
     help_report = "path of the text report (default: leak_report.txt in the root directory)"
     group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
     parser.addini("memleak_report", help_report, type="string", default=None)
+    help_scan = "check every operation of this ASGI app (import string, like myapp.main:app), without test code"
+    group.addoption("--memcheck-scan", dest="memleak_scan", default=None, metavar="APP", help=help_scan)
+    parser.addini("memleak_scan", help_scan, type="string", default=None)
+    parser.addini("memleak_scan_count", "requests per iteration and operation of a scan", type="string", default=None)
+    for name, help_list in _SCAN_LISTS.items():
+        parser.addini(name, help_list, type="linelist", default=None)
     help_app = "import string of the ASGI app (or its factory), like myapp.main:app"
     parser.addini("memleak_app", help_app, type="string", default=None)
 
@@ -116,12 +153,14 @@ def read_options(config: pytest.Config) -> Options | None:
     Raises:
         pytest.UsageError: for a flag or ini value that cannot be used.
     """
-    other_ini = ("memleak_report", "memleak_app", "memleak_allow_unclosed")
+    scan_ini = ("memleak_scan", "memleak_scan_count", *_SCAN_LISTS)
+    other_ini = ("memleak_report", "memleak_app", "memleak_allow_unclosed", *scan_ini)
     ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), *other_ini)}
-    flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report")}
+    flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report", "memleak_scan")}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
         flag_names = {**{o.ini: o.flag for o in _OPTIONS}, "memleak_report": "--memcheck-report"}
+        flag_names["memleak_scan"] = "--memcheck-scan"
         for name, value in flags.items():
             if value is not None:
                 raise pytest.UsageError(
@@ -143,7 +182,35 @@ def read_options(config: pytest.Config) -> Options | None:
         report = config.invocation_params.dir / flags["memleak_report"]
     else:
         report = config.rootpath / (ini["memleak_report"] or "leak_report.txt")
-    return Options(check_all=check_all, values=values, report_path=report)
+    return Options(check_all=check_all, values=values, report_path=report, scan=_read_scan(flags["memleak_scan"], ini))
+
+
+def _read_scan(flag: str | None, ini: Mapping[str, Any]) -> ScanOptions | None:
+    app = flag or ini["memleak_scan"]
+    if not app:
+        return None
+    count = str(ini["memleak_scan_count"] or 10)
+    if not (count.isascii() and count.isdigit() and int(count)):
+        raise pytest.UsageError(f"memleak_scan_count: {count!r} is not a whole number of 1 or more")
+    return ScanOptions(
+        app=app,
+        by_flag=flag is not None,
+        requests=int(count),
+        include=ini["memleak_scan_include"] or (),
+        exclude=ini["memleak_scan_exclude"] or (),
+        headers=_pairs(ini["memleak_scan_headers"], ":", "memleak_scan_headers"),
+        parameters=_pairs(ini["memleak_scan_parameters"], "=", "memleak_scan_parameters"),
+    )
+
+
+def _pairs(lines: Sequence[str] | None, sign: str, where: str) -> dict[str, str]:
+    pairs = {}
+    for line in lines or ():
+        name, found, value = line.partition(sign)
+        if not (found and name.strip()):
+            raise pytest.UsageError(f"{where}: {line!r} is not of the form name{sign} value")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def _read_ini(config: pytest.Config, name: str) -> Any:

@@ -13,19 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_memleak import hookspecs
-from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
+from pytest_memleak.fixtures import CHECKED, DRIVE, memleak, memleak_app, memleak_client
 from pytest_memleak.options import MARKER, add_options, read_options
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
-    from pytest_memleak.checked import CheckedTest
     from pytest_memleak.options import Options
 
 __all__ = ["memleak", "memleak_app", "memleak_client"]
 
 ACTIVE: pytest.StashKey[Checking] = pytest.StashKey()
-CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -58,6 +56,10 @@ def pytest_configure(config: pytest.Config) -> None:
         _simulate_time(config)
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
+        if options.scan:
+            from pytest_memleak.scanning import Scanning
+
+            config.pluginmanager.register(Scanning(config, options, checking.gathered.add), "memleak_scanning")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -85,11 +87,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if CHECKED not in item.stash and DRIVE not in item.stash:
+    if not isinstance(item, pytest.Function) or not (CHECKED in item.stash or DRIVE in item.stash):
         return (yield)
     from pytest_memleak.checked import stopping_app
 
-    assert isinstance(item, pytest.Function)
     body = item.obj
     checked = item.stash.get(CHECKED, None)
     item.obj = checked.repeated(body) if checked else stopping_app(item.stash[DRIVE], body)

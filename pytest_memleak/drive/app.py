@@ -23,6 +23,10 @@ class DriveError(Exception):
     """The app cannot be found, started, stopped or sent to; the message is one sentence with the remedy."""
 
 
+class ClientLeft(OSError):
+    """What sending to a client that has hung up raises in the app at last."""
+
+
 def resolve_app(source: object) -> ASGIApp:
     """The ASGI app behind an object, a factory or an import string.
 
@@ -99,6 +103,8 @@ class AppUnderTest:
         self.counting = False
         self.requests = 0
         self.failed_requests = 0
+        self.refused_requests = 0
+        self.last_error: str | None = None
         self.routes: dict[str, int] = {}
         self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
@@ -154,12 +160,15 @@ class AppUnderTest:
 
         try:
             await self.app(scope, receive, watched_send)
-        except Exception:
+        except ClientLeft:
+            raise
+        except Exception as error:
             status = 500
+            self.last_error = f"{type(error).__name__}: {error}"
             raise
         finally:
-            if status >= 500:
-                self.failed_requests += 1
+            self.failed_requests += status >= 500
+            self.refused_requests += 400 <= status < 500
             route = self._count_route(scope)
             if recorder is not None and self.recorded is not None:
                 self.recorded[route] = recorder
