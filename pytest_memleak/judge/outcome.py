@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_memleak.judge.audit import audited
 from pytest_memleak.judge.limits import MemoryGuard, forecast, severity
 from pytest_memleak.judge.live import live_series
 from pytest_memleak.judge.memory import MemoryLook, Readings
@@ -29,6 +30,7 @@ class Measured:
     requests_by_iteration: Sequence[int]
     requests: int | None
     failed_requests: int
+    refused_requests: int = 0
     routes: Mapping[str, int]
     rss_peak_bytes: int | None
     memory_limit_bytes: int
@@ -91,6 +93,7 @@ def conclude(
     counts, left_open = resources
     explanation = explanation or Explanation()
     memory = _stopped(measured, decided) if isinstance(decided, EarlyStop) else _decided(measured, decided)
+    memory = audited(memory, measured.refused_requests)
     failing = [finding for finding in left_open if finding.fails]
     outcome, message = memory.outcome, memory.message
     if failing:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-APP = '''
+APP = """
 import uuid
 from typing import Annotated
 
@@ -77,7 +77,7 @@ async def ws(websocket: WebSocket):
     await websocket.accept()
     async for text in websocket.iter_text():
         await websocket.send_text(text)
-'''
+"""
 
 CONFIGURATION = """
 [tool.pytest]
