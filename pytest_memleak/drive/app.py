@@ -27,6 +27,15 @@ class ClientLeft(OSError):
     """What sending to a client that has hung up raises in the app at last."""
 
 
+def comes_of_leaving(error: BaseException | None) -> bool:
+    """Whether an exception of the app only says that its client has left, which is no failure of the app."""
+    while error is not None:
+        if isinstance(error, ClientLeft) or type(error).__name__ in ("ClientDisconnect", "WebSocketDisconnect"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def resolve_app(source: object) -> ASGIApp:
     """The ASGI app behind an object, a factory or an import string.
 
@@ -160,11 +169,10 @@ class AppUnderTest:
 
         try:
             await self.app(scope, receive, watched_send)
-        except ClientLeft:
-            raise
         except Exception as error:
-            status = 500
-            self.last_error = f"{type(error).__name__}: {error}"
+            if not comes_of_leaving(error):
+                status = 500
+                self.last_error = f"{type(error).__name__}: {error}"
             raise
         finally:
             self.failed_requests += status >= 500

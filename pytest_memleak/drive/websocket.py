@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from pytest_memleak.drive.app import AppUnderTest, Scope
+from pytest_memleak.drive.app import AppUnderTest, ClientLeft, Scope, comes_of_leaving
 from pytest_memleak.drive.recorded import Message
 from pytest_memleak.drive.traffic import Request, headers_of, numbered
 
@@ -121,7 +121,7 @@ class WebSocket:
 
         async def send(message: Message) -> None:
             if self._left:
-                raise OSError("the websocket client has left")  # as the ASGI specification has it
+                raise ClientLeft("the websocket client has left")  # as the ASGI specification has it
             if message["type"] != "websocket.http.response.body":
                 self._from_app.put_nowait(message)
 
@@ -168,8 +168,11 @@ async def connect(
         await websocket._connect()
         yield websocket
     finally:
-        with contextlib.suppress(OSError):  # the app sent to a client that has left
+        try:
             await websocket.close()
+        except Exception as error:
+            if not comes_of_leaving(error):
+                raise
 
 
 async def exchange(app: AppUnderTest, request: Request, n: int) -> httpx.Response:
@@ -188,7 +191,7 @@ async def exchange(app: AppUnderTest, request: Request, n: int) -> httpx.Respons
             if request.hang_up_after is not None:
                 await websocket.vanish()
     except ConnectionClosed as closed:
-        status = 101 if closed.accepted else closed.code
-    except Exception:
-        status = 500  # as for any other request of a mix
+        status = 101 if closed.accepted else closed.code if 400 <= closed.code < 600 else 403
+    except Exception as error:
+        status = 101 if comes_of_leaving(error) else 500  # as for any other request of a mix
     return httpx.Response(status)

@@ -127,7 +127,7 @@ def _swing_note(verdict: Verdict) -> Iterator[str]:
     allowed = max(budget * len(last), _SWING_BYTES)
     if swing > allowed:
         yield (
-            f"memory had not settled: it falls back by up to {format_bytes(swing)} in the last third, and the budget allows "
+            f"memory had not settled: it falls by up to {format_bytes(swing)} in the last third; the budget allows "
             f"{format_bytes(budget * len(last))} there; a longer duration would see smaller leaks"
         )
 

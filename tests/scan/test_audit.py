@@ -59,7 +59,7 @@ def test_quiet_run_has_nothing_against_itself():
         ),
         (
             verdict(live=lambda i: 90 * MB * (i % 10 == 0)),
-            "memory had not settled: it falls back by up to 90.0 MB in the last third, and the budget allows 34.7 MB there",
+            "memory had not settled: it falls by up to 90.0 MB in the last third; the budget allows 34.7 MB there",
         ),
         (
             verdict("leak", lambda i: 9 * MB * i, rate=9e6),
