@@ -141,7 +141,7 @@ class LeakRun:
                 measured = memory.measured(0.0)
                 await self._settle()
                 self._watch.before_shutdown()
-                explanation = await self._explain(body, memory, measured, decided)
+                explanation = await self._explain(body, memory, measured, decided, caught)
                 await self.drive.stop()
                 await self._settle()
                 self._watch.after_shutdown()
@@ -155,8 +155,6 @@ class LeakRun:
         """Repeat the body until a look decides or the memory guard stops the run."""
         memory.begin()
         for done in range(1, self.settings.last_look + 1):
-            for watcher in self._around.watchers:
-                watcher.before_iteration()
             await self._step(body)
             self._watch.after_iteration(done - 1, caught.drain())
             if decided := memory.after_iteration(done):
@@ -167,18 +165,30 @@ class LeakRun:
 
     async def _step(self, body: Body) -> None:
         """One iteration: the body, then the rest of its simulated time."""
+        for watcher in self._around.watchers:
+            watcher.before_iteration()
         await body()
         self.drive.iteration += 1
         await advance_to(self.drive.clock, self.drive.iteration * self.settings.step_s)
 
     async def _explain(
-        self, body: Body, memory: MemoryCheck, measured: Measured, decided: MemoryLook | EarlyStop
+        self,
+        body: Body,
+        memory: MemoryCheck,
+        measured: Measured,
+        decided: MemoryLook | EarlyStop,
+        caught: CaughtWarnings,
     ) -> Explanation | None:
         if not (self.settings.explain and is_worth_explaining(measured, decided)):
             return None
         counts, _ = judge_resources(self._watch.readings(), warm_up=WARM_UP)
+
+        async def step() -> None:
+            await self._step(body)
+            caught.drain()
+
         return await explain_growth(
-            lambda: self._step(body),
+            step,
             memory=memory,
             measured=measured,
             resources=counts,

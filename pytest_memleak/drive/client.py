@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Self
 
 import httpx
 
@@ -39,6 +41,21 @@ class InProcessTransport(httpx.ASGITransport):
         return await transport.handle_async_request(request)
 
 
+class InProcessClient(httpx.AsyncClient):
+    """A client that lives as long as the run: `async with` in a body, one iteration of many, does not close it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        trace: TracebackType | None = None,
+    ) -> None:
+        pass
+
+
 def make_client(
     app: AppUnderTest, *, raise_app_exceptions: bool = True, keeps_cookies: bool = True
 ) -> httpx.AsyncClient:
@@ -51,7 +68,7 @@ def make_client(
     """
     transport = InProcessTransport(app, raise_app_exceptions=raise_app_exceptions)
     cookies = None if keeps_cookies else CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return httpx.AsyncClient(transport=transport, base_url=BASE_URL, cookies=cookies)
+    return InProcessClient(transport=transport, base_url=BASE_URL, cookies=cookies)
 
 
 def _shaped(app: ASGIApp, shape: Request) -> ASGIApp:

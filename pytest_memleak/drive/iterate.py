@@ -116,8 +116,9 @@ class Drive:
         Raises:
             DriveError: when `count` or `concurrency` is below 1, or the mix cannot be sent.
         """
-        if count < 1 or concurrency < 1:
-            raise DriveError(f"count={count} and concurrency={concurrency} must be 1 or more")
+        for name, value in (("count", count), ("concurrency", concurrency)):
+            if value < 1 or value != int(value):
+                raise DriveError(f"{name}={value!r} must be a whole number of 1 or more")
         requests = parse_mix(mix)
         sender = self._sender(keeps_cookies=not new_clients)
         weights = tuple(request.weight for request in requests)

@@ -68,7 +68,10 @@ async def growing_lines(step: Step, expected_bytes: float = 0.0) -> Lines:
         The lines. Tracing that the app or the user started is used and left running.
     """
     async with _tracing(1):
-        steady, once = await _growing_leaves(step)
+        await _repeat(step, SETTLE_ITERATIONS)
+        steady, once = await _growing_leaves(step, LINE_ITERATIONS)
+        if not steady and not once and expected_bytes > 0:  # a large buffer is resized seldom
+            steady, once = await _growing_leaves(step, 3 * LINE_ITERATIONS)
     leaves = {**once, **steady}
     if not leaves:
         return Lines()
@@ -100,13 +103,12 @@ _ONE_FRAME = (
 )
 
 
-async def _growing_leaves(step: Step) -> tuple[Rates, Rates]:
+async def _growing_leaves(step: Step, iterations: int) -> tuple[Rates, Rates]:
     """Bytes and blocks per iteration of each line: what grew in both halves, what in one only.
 
     The slower half counts: a buffer that was there before is counted as a whole when it is resized.
     """
-    half = LINE_ITERATIONS // 2
-    await _repeat(step, SETTLE_ITERATIONS)
+    half = iterations // 2
     first = by_line()
     await _repeat(step, half)
     middle = by_line()

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
 from pytest_memleak.explain.cause import Cause, cause_of, reference
-from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding, log_capture_note
+from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
 from pytest_memleak.explain.lines import line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
 from pytest_memleak.explain.objects import (
@@ -48,7 +48,7 @@ async def explain(
     routes: Mapping[str, Replay] | None = None,
     live: Callable[[], float] | None = None,
 ) -> Explanation:
-    """Say where memory goes: its kind, its lines, its holders. Costs about 250 plain iterations.
+    """Say where memory goes: its kind, its lines, its holders. Costs about as much as 250 to 300 plain iterations.
 
     Objects frozen with ``gc.freeze()`` are unfrozen first and stay so: the collector shows no frozen
     object. Everything else (tracemalloc, the collector's switch) is left as found.
@@ -149,7 +149,7 @@ class _Inquiry:
             self._top_holder = holders[0].name.path
         extra = (types_finding(types, watched), uncollectable_finding(watched))
         self._findings += [finding for finding in extra if finding is not None]
-        notes = [*(filling_note(holder, watched) for holder in holders), log_capture_note(watched)]
+        notes = (filling_note(holder, watched) for holder in holders)
         self._notes += [note for note in notes if note is not None]
         return watched
 

@@ -6,7 +6,6 @@ import atexit
 import collections
 import gc
 import itertools
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -65,7 +64,9 @@ def find_holders(watched: Watched) -> tuple[Holder, ...]:
 
     Runs no code of the app's, keeps nothing alive.
     """
-    grown, found = _candidates(watched)
+    largest = sorted(watched.collections.items(), key=lambda entry: (-entry[1], entry[0]))
+    grown = dict(largest[:_CANDIDATES])
+    found = {id(item): item for item, _ in collections_of(gc.get_objects()) if id(item) in grown}
     chains = trails(found)
     namer = Namer()
     holders = [_describe(chain, grown[key], namer) for key, chain in chains.items()]
@@ -74,30 +75,6 @@ def find_holders(watched: Watched) -> tuple[Holder, ...]:
         holders.append(_atexit(watched))
     unique = _merged(holder for holder in holders if not is_tool(holder.name.path))
     return tuple(sorted(unique, key=lambda holder: holder.rank)[:_ROWS])
-
-
-def _candidates(watched: Watched) -> tuple[dict[int, int], dict[int, Any]]:
-    """The collections that grew most: their growth and themselves, by id."""
-    largest = sorted(watched.collections.items(), key=lambda entry: (-entry[1], entry[0]))
-    grown = dict(largest[:_CANDIDATES])
-    return grown, {id(item): item for item, _ in collections_of(gc.get_objects()) if id(item) in grown}
-
-
-def log_capture_note(watched: Watched) -> str | None:
-    """Say that pytest's log capture grows: it keeps every record of a test, which no service does."""
-    capture = sys.modules.get("_pytest.logging")
-    if capture is None:
-        return None
-    grown, found = _candidates(watched)
-    records = [key for key, item in found.items() if type(item) is list]
-    for key in records:
-        for owner in gc.get_referrers(found[key]):
-            owners = [owner] if type(owner) is not dict else gc.get_referrers(owner)
-            names = {class_name(type(item)) for item in owners}
-            if "_pytest.logging.LogCaptureHandler" in names:
-                rate = per_request(grown[key], watched, "entries")
-                return f"pytest's log capture grows by {rate}: not the app's memory; use -p no:logging"
-    return None
 
 
 def _describe(chain: Trail, grown: int, namer: Namer) -> Holder:

@@ -21,6 +21,7 @@ Place = tuple[str, int]
 Stack = tuple[Place, ...]  # the innermost frame first
 Rates = dict[Place, tuple[float, float]]  # bytes and blocks per iteration
 
+_MOST_CALLERS = 8
 _EXPLAIN = os.path.dirname(os.path.abspath(__file__))
 _ASGI_CLIENT = os.path.join("httpx", "_transports", "asgi.py")
 
@@ -114,14 +115,19 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
     """The app's own first, then by bytes; what was only resized and trifles after the steady ones.
 
     A line of the test's body, which sends the requests, comes after the lines that serve them,
-    unless it keeps a good part of the memory: objects that come from a free list count for the line
-    that allocated them first, often one of the client's.
+    unless it keeps most of the memory and they keep little: a dict or list that comes from a free list
+    counts for the line that allocated its memory first, often one of the client's.
     """
-    total = sum(line.bytes_per_iteration for line in lines if line.is_steady)
+    steady = [line for line in lines if line.is_steady]
+    total = sum(line.bytes_per_iteration for line in steady)
+    served = max(
+        (line.bytes_per_iteration for line in steady if line.is_app and not line.is_driver), default=0.0
+    )
+    driver_leads = 0.5 if served < 0.2 * total else 2.0
 
     def key(line: Line) -> tuple[int, float, str, int]:
         part = line.bytes_per_iteration / total if total else 0.0
-        if line.is_app and line.is_steady and part >= (0.5 if line.is_driver else 0.05):
+        if line.is_app and line.is_steady and part >= (driver_leads if line.is_driver else 0.05):
             tier = 0
         elif line.is_app and not line.is_driver:
             tier = 1
@@ -140,7 +146,7 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
     details += [
         f"allocated inside {wording.place(site.path, root)}:{site.line} ({owner_of(site.path)})" for site in line.inside
     ]
-    callers = [site for site in line.stack if kind_of(site.path) in ("app", "dependency")][:8]
+    callers = _callers(line.stack)
     if len(callers) > 1:
         details.append("stack, innermost first:")
         details += [f"  {wording.place(site.path, root)}:{site.line}" for site in callers]
@@ -156,3 +162,11 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
         path=line.site.path,
         line=line.site.line,
     )
+
+
+def _callers(stack: Sequence[Site]) -> list[Site]:
+    """The frames that tell how an allocation is reached: out to the app's outermost, not the framework around it."""
+    kinds = [kind_of(site.path) for site in stack]
+    last = max((i for i, kind in enumerate(kinds) if kind == "app"), default=len(stack) - 1)
+    inner = zip(stack[: last + 1], kinds, strict=False)
+    return [site for site, kind in inner if kind in ("app", "dependency")][:_MOST_CALLERS]

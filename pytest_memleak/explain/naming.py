@@ -111,11 +111,10 @@ class Namer:
         name = f"{module}.{suspended.__qualname__}"
         if not rest:
             return Name(path=f"a suspended {kind.__name__} {name}", owner=owner)
-        variable = "a value"
-        for key, value in list(frame.f_locals.items()) if frame is not None else ():
-            if value is rest[0] or (type(value) is CellType and value.cell_contents is rest[0]):
-                variable = key
-                break
+        if type(rest[0]) is CellType and len(rest) > 1:  # a variable of the function around
+            rest = rest[1:]
+        variables = list(frame.f_locals.items()) if frame is not None else []
+        variable = next((key for key, value in variables if value is rest[0]), "a value")
         return Name(path=f"{variable}{self._steps(rest[0], rest[1:])}, local of {name}", owner=owner)
 
     def _in_context(self, context: contextvars.Context, rest: Trail) -> Name:
@@ -224,8 +223,3 @@ def _short_state(text: str) -> str:
         return text
     name, _, rest = tail.partition('"]')
     return f"{head}.state.{name}{rest}"
-
-
-def is_app(name: Name) -> bool:
-    """Whether the path begins in the app's own code."""
-    return name.owner == "app"

@@ -6,8 +6,8 @@ import os
 
 
 def size(count_bytes: float) -> str:
-    """A size for people: ``312 B``, ``3.5 KB``, ``80.1 MB`` (powers of 1,000)."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+    """A size for people: ``312 B``, ``3.5 kB``, ``80.1 MB`` (powers of 1,000)."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if abs(count_bytes) >= scale:
             return f"{count_bytes / scale:,.1f} {unit}"
     return f"{count_bytes:,.0f} B"

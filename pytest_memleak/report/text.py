@@ -205,9 +205,9 @@ def _interval(growth: Mapping[str, Any]) -> str:
 def _number(value: float | None) -> str:
     if value is None:
         return "?"
-    if value and abs(value) < 0.95:
+    if 0 < abs(value) < 0.95:
         return f"{value:.2g}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value or 0:.1f}"  # not -0.0
 
 
 def _wrap(text: str, indent: str) -> list[str]:

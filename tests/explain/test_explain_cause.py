@@ -81,6 +81,12 @@ def test_the_apps_lines_come_before_larger_ones_of_dependencies() -> None:
     assert [row.site.path for row in rank(rows)] == ["/srv/app.py", library, "/srv/test_app.py"]
 
 
+def test_a_line_of_the_tests_own_leads_only_when_the_app_keeps_little() -> None:
+    driver = line("/srv/test_app.py", 900, driver=True)
+    assert rank([line("/srv/app.py", 600), driver])[0].site.path == "/srv/app.py"
+    assert rank([line("/srv/app.py", 60), driver])[0].site.path == "/srv/test_app.py"
+
+
 def test_the_walk_up_the_stack_ends_where_the_app_was_called() -> None:
     library, door = "/v/site-packages/x/y.py", "/v/site-packages/httpx/_transports/asgi.py"
     assert app_frame(((library, 1), ("/srv/app.py", 7), (door, 1), ("/srv/test.py", 3))) == ("/srv/app.py", 7)

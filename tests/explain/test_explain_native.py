@@ -31,7 +31,7 @@ def test_names_the_c_function_and_the_apps_line(tmp_path: pathlib.Path) -> None:
     assert isinstance(findings, list)
     assert findings[0][:2] == [
         "native_allocation",
-        "keep, called from c_malloc.py:10 keeps 30.0 KB of native memory in 10 allocations per iteration",
+        "keep, called from c_malloc.py:10 keeps 30.0 kB of native memory in 10 allocations per iteration",
     ]
 
 

@@ -142,3 +142,17 @@ def test_traffic_of_production_scales_the_rate(project, memcheck, properties):
     assert float(found["test_scaled"]["growth_mb_per_24h"]) / (per_request * 50 * 86_400 / 1e6) - 1 < 0.01
     assert float(found["test_scaled"]["budget_mb_per_24h"]) == 500
     assert found["test_without_requests"]["verdict"] == "passed"
+
+
+def test_async_with_in_the_body_keeps_the_client(project, memcheck):
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.memleak(duration="60min")
+        async def test_it(memleak_client):
+            async with memleak_client as client:
+                assert (await client.get("/ok")).status_code == 200
+        """
+    )
+    memcheck().assert_outcomes(passed=1)

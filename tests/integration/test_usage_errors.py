@@ -225,8 +225,8 @@ MIXES = {
     "[(1, 2)]": "(1, 2) is not a request: method and path are texts, like ('GET', '/health')",
     "[('GET', '/ok', 0)]": "the weight of GET /ok must be a whole number of 1 or more, not 0",
     "[('GET', '/ok', 1.5)]": "the weight of GET /ok must be a whole number of 1 or more, not 1.5",
-    "[('GET', '/ok')], count=0": "count=0 and concurrency=1 must be 1 or more",
-    "[('GET', '/ok')], concurrency=-1": "count=10 and concurrency=-1 must be 1 or more",
+    "[('GET', '/ok')], count=0": "count=0 must be a whole number of 1 or more",
+    "[('GET', '/ok')], concurrency=-1": "concurrency=-1 must be a whole number of 1 or more",
 }
 
 
