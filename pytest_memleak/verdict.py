@@ -129,6 +129,7 @@ class Verdict:
                     "details": list(f.details),
                     "path": None if f.path is None else relative_path(f.path, root),
                     "line": f.line,
+                    "owner": f.owner,
                 }
                 for f in self.findings
             ],

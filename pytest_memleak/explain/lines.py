@@ -120,9 +120,7 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
     """
     steady = [line for line in lines if line.is_steady]
     total = sum(line.bytes_per_iteration for line in steady)
-    served = max(
-        (line.bytes_per_iteration for line in steady if line.is_app and not line.is_driver), default=0.0
-    )
+    served = max((line.bytes_per_iteration for line in steady if line.is_app and not line.is_driver), default=0.0)
     driver_leads = 0.5 if served < 0.2 * total else 2.0
 
     def key(line: Line) -> tuple[int, float, str, int]:
@@ -161,6 +159,7 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
         details=tuple(details),
         path=line.site.path,
         line=line.site.line,
+        owner=owner_of(line.site.path),
     )
 
 

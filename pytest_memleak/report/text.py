@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pytest_memleak.report.upstream import at_fault, issue_text
 from pytest_memleak.units import format_bytes, format_duration
 
 WIDTH = 100
@@ -28,6 +29,9 @@ def report(record: Mapping[str, Any]) -> str:
         parts += [summary_table(tests), ""]
     for entry in tests:
         parts += [section(entry), ""]
+        if issue := issue_text(entry, record):
+            # A text to copy: it keeps its own lines.
+            parts += [f"  This leak is {at_fault(entry)}'s. The text of an issue for its project:", "", issue, ""]
     if record["not_checked"]:
         parts += ["Not checked:", *(f"  {_clip(_printable(row), WIDTH - 2)}" for row in record["not_checked"]), ""]
     environment = record["environment"]
