@@ -61,9 +61,10 @@ def _documented(operation: ScanOperation) -> list[Request]:
         described = schema[operation.path][operation.method]
         cases = _cases(operation, described)
     except Exception as error:
+        said = " ".join(str(error).split())
         raise DriveError(
-            f"no request could be made from the OpenAPI document: {type(error).__name__}: {error}; give the values "
-            "in the hook pytest_memleak_scan_operation, or leave the operation out with memleak_scan_exclude"
+            f"no request could be made from the OpenAPI document: {type(error).__name__}: {said}; give the values in "
+            "the hook pytest_memleak_scan_operation, or leave the operation out with memleak_scan_exclude"
         ) from error
     prefix = _base_path(operation)
     generated = [_request(operation, case, prefix) for case in cases]
@@ -122,7 +123,7 @@ def _request(operation: ScanOperation, case: Any, prefix: str) -> Request:
     given_values = case.as_transport_kwargs(base_url=BASE_URL + prefix)
     prepared = requests.Request(**{name: given_values[name] for name in wanted if name in given_values}).prepare()
     headers = {name: _text(value) for name, value in prepared.headers.items() if name.lower() not in _OWN_HEADERS}
-    body: Any = prepared.body
+    body: Any = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
     if operation.cookies:
         headers.pop("Cookie", None)
     return Request(

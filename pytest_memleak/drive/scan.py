@@ -95,19 +95,31 @@ def _documented(document: Mapping[str, Any]) -> Iterator[ScanOperation]:
                 yield ScanOperation(method.upper(), path, document=document)
 
 
-def _routes(app: Any) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+def _routes(app: Any, prefix: str = "") -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """Path, methods and mounted app of each route, as Starlette and what builds on it keeps them."""
     for route in getattr(app, "routes", None) or ():
-        path = getattr(route, "path", None)
-        if not isinstance(path, str):
+        included = getattr(route, "original_router", None)
+        if included is not None:  # FastAPI keeps the routers it includes whole
+            inner_prefix = getattr(getattr(route, "include_context", None), "prefix", "")
+            yield from _routes(included, prefix + inner_prefix)
             continue
-        inner, methods = getattr(route, "app", None), getattr(route, "methods", None)
-        if methods:
-            yield path, tuple(sorted(set(methods) - _UNASKED)), None
-        elif type(route).__name__.endswith("WebSocketRoute"):
+        path = prefix + str(getattr(route, "path", ""))
+        inner, methods = getattr(route, "app", None), _methods(route)
+        if type(route).__name__.endswith("WebSocketRoute"):
             yield path, (WEBSOCKET,), None
-        elif inner is not None and getattr(inner, "routes", None):
+        elif methods:
+            yield path, methods, None
+        elif getattr(inner, "routes", None):
             yield path.rstrip("/"), (), inner
+
+
+def _methods(route: Any) -> tuple[str, ...]:
+    """The methods of a route: what it says, or what its endpoint class has."""
+    methods = getattr(route, "methods", None)
+    if not methods:
+        endpoint = getattr(route, "endpoint", None)
+        methods = [name.upper() for name in _METHODS if isinstance(endpoint, type) and hasattr(endpoint, name)]
+    return tuple(sorted(set(methods) - _UNASKED))
 
 
 def _moved(document: Mapping[str, Any], prefix: str) -> dict[str, Any]:

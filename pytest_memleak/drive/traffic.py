@@ -84,7 +84,7 @@ def parse_mix(mix: Sequence[Any]) -> tuple[Request, ...]:
 
 def _parse(entry: Any) -> Request:
     if isinstance(entry, str) or not isinstance(entry, Sequence) or not 2 <= len(entry) <= 4:
-        raise DriveError(f"{entry!r} is not a request: write (method, path[, weight[, json]]) or a Request")
+        raise DriveError(f"{entry!r} is not a request: write (method, path[, weight[, json]])")
     if not (isinstance(entry[0], str) and isinstance(entry[1], str)):
         raise DriveError(f"{entry!r} is not a request: method and path are texts, like ('GET', '/health')")
     method, path, weight, body = [*entry, 1, None] if len(entry) == 2 else [*entry, None][:4]
