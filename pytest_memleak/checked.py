@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
@@ -15,10 +16,13 @@ from typing import Any
 import pytest
 
 from pytest_memleak.api import run_without_loop
+from pytest_memleak.baseline import judged
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.iterate import Drive, NotMeasured
+from pytest_memleak.isolation import exchange_of
 from pytest_memleak.options import Options, item_settings
+from pytest_memleak.outputs import Outputs
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text
 from pytest_memleak.run import LeakRun, Surroundings
@@ -37,6 +41,21 @@ def why_not_repeatable(item: pytest.Item) -> str | None:
     return None
 
 
+class CheckedItem(pytest.Item):
+    """An item that is checked although no test function stands for it."""
+
+    def make_check(self, keep: Callable[[dict[str, Any]], None]) -> CheckedTest:
+        """Its check.
+
+        Args:
+            keep: takes the entry of the record as soon as it is known.
+
+        Raises:
+            SettingsError: for a setting that cannot be used.
+        """
+        raise NotImplementedError
+
+
 def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, Any]], None]) -> CheckedTest | None:
     """The check of a test that is marked (or of any, with --memcheck-all), None where there is none to do.
 
@@ -48,6 +67,8 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     Raises:
         SettingsError: for a marker argument that cannot be used, or a marked test that cannot be repeated.
     """
+    if isinstance(item, CheckedItem):
+        return item.make_check(keep)
     marked = item.get_closest_marker("memleak") is not None
     if not (marked or options.check_all):
         return None
@@ -55,7 +76,7 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     problem = why_not_repeatable(item)
     if problem is None:
         assert isinstance(item, pytest.Function)
-        return CheckedTest(item, settings, Drive(), keep)
+        return CheckedTest(item, settings, Drive(), keep, options.outputs)
     if marked:
         raise SettingsError(f"the test cannot be checked for leaks: {problem}; write it as a plain test function")
     return None
@@ -71,6 +92,25 @@ def wants_simulated_loop(item: pytest.Item, options: Options) -> bool:
         return False
 
 
+def keep_verdict(
+    item: pytest.Item, verdict: Verdict, record: Callable[[dict[str, Any]], None], *, all_samples: bool = False
+) -> dict[str, Any]:
+    """Put a verdict where the reports find it: properties, a section of the test, the session's record.
+
+    Returns:
+        its entry in the record.
+    """
+    entry = verdict.as_dict(item.nodeid, root=str(item.config.rootpath), all_samples=all_samples)
+    record(entry)
+    properties = item.user_properties
+    # A rerun of the same test replaces what it said before.
+    properties[:] = [pair for pair in properties if not pair[0].startswith(junit.PREFIX)]
+    properties += junit.properties(entry)
+    if verdict.outcome != "passed":
+        item.add_report_section("call", "memleak", text.section(entry))
+    return entry
+
+
 class CheckedTest:
     """A test that is checked for leaks.
 
@@ -79,16 +119,25 @@ class CheckedTest:
         settings: what to check against.
         drive: its app and traffic.
         keep: takes the entry of the record as soon as it is known.
+        outputs: the reports to write, and the baseline to compare with.
     """
 
     def __init__(
-        self, item: pytest.Item, settings: Settings, drive: Drive, keep: Callable[[dict[str, Any]], None]
+        self,
+        item: pytest.Item,
+        settings: Settings,
+        drive: Drive,
+        keep: Callable[[dict[str, Any]], None],
+        outputs: Outputs,
     ) -> None:
         self.item = item
         self.settings = settings
         self.drive = drive
         self._record = keep
+        self._outputs = outputs
         self._entry: dict[str, Any] | None = None
+        self._attached: dict[str, Any] | None = None
+        self._task: asyncio.Task[Any] | None = None
 
     def repeated(self, body: Callable[..., Any]) -> Callable[..., Any]:
         """The function that takes the place of the test function and runs the whole check."""
@@ -97,6 +146,7 @@ class CheckedTest:
             @functools.wraps(body)
             async def check_async(*args: Any, **kwargs: Any) -> None:
                 __tracebackhide__ = True
+                self._task = asyncio.current_task()
                 await self._check(functools.partial(body, *args, **kwargs))
 
             return check_async
@@ -129,34 +179,63 @@ class CheckedTest:
                 if run.verdict is not None:
                     self._keep(_skipped(run.verdict, error))
                 raise
+        if self._outputs.baseline:
+            verdict = judged(verdict, self.item.nodeid, self._outputs.baseline, self._outputs.fail_over)
         entry = self._keep(verdict)
         if self.settings.fails_test(verdict.outcome):
             pytest.fail(text.failure_text(entry), pytrace=False)
 
+    def unwind(self, error: BaseException) -> None:
+        """End a check that was torn out of its loop, so that clocks and classes are real again before the next test.
+
+        A signal's handler that raises (pytest-timeout's) and a loop that was stopped leave the task of the test
+        behind, suspended in the middle.
+        """
+        task, self._task = self._task, None
+        if task is None or task.done():
+            return
+        loop = task.get_loop()
+        if not (loop.is_running() or loop.is_closed()):
+            task.cancel(f"{type(error).__name__}: {error}")
+            with contextlib.suppress(BaseException):  # the one that tore it out is on its way already
+                loop.run_until_complete(task)
+
     def attach(self, report: pytest.TestReport) -> None:
         """Send the entry along with the test's report, also across processes."""
-        if report.when == "setup" and report.failed:
-            # Started, and measured nothing.
-            reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
-            self._keep(Verdict(outcome="error", message=f"setup failed: {reason}", settings=self.settings))
-        if self._entry is not None and (report.when == "call" or report.failed):
-            report.__dict__["memleak"] = self._entry
+        if report.when == "setup":
+            # The last word when the process dies in the middle of the test.
+            said = "the process that ran the test ended in the middle of it"
+            if report.failed:
+                reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
+                said = f"setup failed: {reason}"
+            verdict = Verdict(outcome="error", message=said, settings=self.settings)
+            if report.failed:
+                self._keep(verdict)
+            elif report.passed:
+                report.__dict__["memleak"] = verdict.as_dict(self.item.nodeid)
+        if self._entry is not None and self._entry is not self._attached:
+            report.__dict__["memleak"] = self._attached = self._entry
+            if getattr(self.item.config.option, "htmlpath", None):
+                self._attach_html(report, self._entry)
+
+    def _attach_html(self, report: pytest.TestReport, entry: dict[str, Any]) -> None:
+        """Show the test's part of the HTML report in pytest-html's page."""
+        from pytest_html import extras
+
+        from pytest_memleak.report import html
+
+        report.__dict__["extras"] = [*getattr(report, "extras", ()), extras.html(html.fragment(entry))]
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
-        """Put the verdict where the reports find it: properties, a section of the test, the session's record."""
-        entry = self._entry = verdict.as_dict(self.item.nodeid, root=str(self.item.config.rootpath))
-        self._record(entry)
-        properties = self.item.user_properties
-        # A rerun of the same test replaces what it said before.
-        properties[:] = [pair for pair in properties if not pair[0].startswith(junit.PREFIX)]
-        properties += junit.properties(entry)
-        if verdict.outcome != "passed":
-            self.item.add_report_section("call", "memleak", text.section(entry))
-        return entry
+        all_samples = self._outputs.json_path is not None
+        self._entry = keep_verdict(self.item, verdict, self._record, all_samples=all_samples)
+        return self._entry
 
     @contextlib.contextmanager
     def _surroundings(self) -> Iterator[Surroundings]:
         config, line = self.item.config, self._progress_line()
+        exchange = exchange_of(config)
+        journal = exchange.open_journal() if exchange else None
         probes = itertools.chain.from_iterable(config.hook.pytest_memleak_client_probes(config=config))
         try:
             yield Surroundings(
@@ -164,8 +243,11 @@ class CheckedTest:
                 probes=tuple(probes),
                 watchers=(PytestRecordings(), line) if line else (PytestRecordings(),),
                 catch_warnings="recwarn" not in getattr(self.item, "fixturenames", ()),
+                journal=journal,
             )
         finally:
+            if journal:
+                journal.close()
             if line:
                 line.close()
 
@@ -183,6 +265,21 @@ class CheckedTest:
                 terminal.flush()
 
         return ProgressLine(write, config.get_terminal_writer().fullwidth, self.item.name, self.settings)
+
+
+@contextlib.contextmanager
+def in_place_of_body(item: pytest.Function, checked: CheckedTest | None, drive: Drive) -> Iterator[None]:
+    """Run the whole check, or the plain test and its app, where pytest calls the test function."""
+    body = item.obj
+    item.obj = checked.repeated(body) if checked else stopping_app(drive, body)
+    try:
+        yield
+    except BaseException as error:
+        if checked:
+            checked.unwind(error)
+        raise
+    finally:
+        item.obj = body
 
 
 def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:

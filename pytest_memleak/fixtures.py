@@ -11,13 +11,10 @@ if TYPE_CHECKING:
     import httpx
 
     from pytest_memleak.api import Memleak
-    from pytest_memleak.checked import CheckedTest
     from pytest_memleak.drive.iterate import Drive
 
 DRIVE: pytest.StashKey[Drive] = pytest.StashKey()
 """What the test drives; made in setup for a test that uses these fixtures or is checked."""
-CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
-"""The check of an item that is checked; made in its setup."""
 
 
 @pytest.fixture

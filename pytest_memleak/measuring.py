@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pytest_memleak.drive.iterate import Drive
@@ -17,6 +18,9 @@ from pytest_memleak.sense.collector import FrozenHeap
 from pytest_memleak.sense.memory import MemorySensor, available_bytes, memory_limit_bytes, small_blocks
 from pytest_memleak.settings import Settings
 from pytest_memleak.simtime import real_perf_counter
+
+Journal = Callable[[tuple[int, ...]], object]
+"""Takes RSS, mapped bytes, bytes of the C heap (-1: unknown), Python's blocks, and requests so far."""
 
 WARM_UP = 10
 """Iterations before the heap is frozen again: imports, pools and first-use caches are there by then."""
@@ -34,13 +38,17 @@ class MemoryCheck:
         drive: tells the requests served so far.
         sensor: entered, with a row for every iteration.
         root: the directory that places are relative to.
+        journal: takes each sample when it is measured.
     """
 
-    def __init__(self, settings: Settings, drive: Drive, sensor: MemorySensor, root: str) -> None:
+    def __init__(
+        self, settings: Settings, drive: Drive, sensor: MemorySensor, root: str, journal: Journal | None = None
+    ) -> None:
         self.sensor = sensor
         self.trim: Trim | None = None
         self._settings = settings
         self._drive = drive
+        self._journal = journal
         self._heap = FrozenHeap(real_perf_counter)
         self._look_at = frozenset(looks(settings.first_look, settings.last_look))
         self._standing = Standing()
@@ -72,6 +80,8 @@ class MemoryCheck:
         self._heap.collect()
         rss = self.sensor.sample()
         self._requests[done - 1] = self._drive.requests
+        if self._journal:
+            self._journal((*self.sensor.row(done - 1), self._drive.requests))
         if self._tracer:
             self._traced[done - 1] = self._tracer.sample()
         self._real_s = real_perf_counter() - self._began

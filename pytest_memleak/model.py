@@ -188,6 +188,7 @@ class GrowthFacts:
         trimmed_bytes: how much RSS one trim of the heap gave back after the run.
         threads_per_iteration: growth in threads.
         clients_per_iteration: growth in unclosed clients.
+        tasks_per_iteration: growth in unfinished asyncio tasks.
         requests_per_iteration: requests one iteration sends; 0 without an app.
         linear_to_the_end: whether the last third still grew like the one before it.
     """
@@ -200,6 +201,7 @@ class GrowthFacts:
     trimmed_bytes: float | None = None
     threads_per_iteration: float = 0.0
     clients_per_iteration: float = 0.0
+    tasks_per_iteration: float = 0.0
     requests_per_iteration: float = 0.0
     linear_to_the_end: bool = False
 

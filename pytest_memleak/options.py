@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from pytest_memleak.outputs import Outputs, add_output_options, output_flags, output_ini, read_outputs
+from pytest_memleak.scan_options import ScanOptions, add_scan_options, read_scan, scan_flags, scan_ini
 
 if TYPE_CHECKING:
     from pytest_memleak.settings import Settings
@@ -65,43 +67,19 @@ _OPTIONS = (
         sets=False,
         flag_name="no-simulated-time",
     ),
+    _Option("isolate", "run each checked test in a fresh process", sets=True),
+    _Option("iteration_timeout", "real time that one iteration may take (default 60s)", "TIME"),
 )
-
-_SCAN_LISTS = {
-    "memleak_scan_include": "operations to scan, like GET /users/*, with wildcards, one a line (default: all)",
-    "memleak_scan_exclude": "operations to leave out of a scan",
-    "memleak_scan_headers": "headers of every scanned request, like Authorization: Bearer secret, one a line",
-    "memleak_scan_parameters": "values of parameters in a scan, like user_id = 1, one a line",
-}
 
 MARKER = (
     "memleak(*, profile='standard', max_growth='500MB/24h', duration='24h', step='1min', traffic=None, "
     "memory_limit=None, max_memory=None, inconclusive='warn', simulate_time=True, resolution=0, "
-    "explain=True, trace=False, allow_unclosed=(), allow_errors=False): "
+    "explain=True, trace=False, allow_unclosed=(), allow_errors=False, isolate=False, iteration_timeout='60s'): "
     "check the test for memory leaks under --memcheck; its body is one iteration (a simulated minute) and is repeated."
 )
 
 
-class ScanOptions(NamedTuple):
-    """What a scan is told.
-
-    Args:
-        app: the import string.
-        by_flag: whether the command line asks for it, or only the configuration.
-        requests: sent per iteration and operation.
-        include: patterns of operations; empty includes all.
-        exclude: patterns of those that are left out.
-        headers: sent with every request.
-        parameters: values by name, for every operation that has them.
-    """
-
-    app: str
-    by_flag: bool
-    requests: int
-    include: Sequence[str]
-    exclude: Sequence[str]
-    headers: Mapping[str, str]
-    parameters: Mapping[str, str]
+NO_DEBUGGER = "an isolated test runs in a process that a debugger cannot reach: leave out --pdb and --trace, or isolate"
 
 
 class Options(NamedTuple):
@@ -110,13 +88,13 @@ class Options(NamedTuple):
     Args:
         check_all: check every test as if it were marked.
         values: raw settings by name, flag over ini.
-        report_path: where leak_report.txt goes.
+        outputs: the reports to write and the baseline to compare with.
         scan: the app to scan, or None.
     """
 
     check_all: bool
     values: Mapping[str, object]
-    report_path: Path
+    outputs: Outputs
     scan: ScanOptions | None = None
 
 
@@ -134,15 +112,8 @@ def add_options(parser: pytest.Parser) -> None:
         option.declare(parser, group)
     help_allow = "clients that may stay open: library.Class or path:line, with wildcards, one a line"
     parser.addini("memleak_allow_unclosed", help_allow, type="linelist", default=None)
-    help_report = "path of the text report (default: leak_report.txt in the root directory)"
-    group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
-    parser.addini("memleak_report", help_report, type="string", default=None)
-    help_scan = "check every operation of this ASGI app (import string, like myapp.main:app), without test code"
-    group.addoption("--memcheck-scan", dest="memleak_scan", default=None, metavar="APP", help=help_scan)
-    parser.addini("memleak_scan", help_scan, type="string", default=None)
-    parser.addini("memleak_scan_count", "requests per iteration and operation of a scan", type="string", default=None)
-    for name, help_list in _SCAN_LISTS.items():
-        parser.addini(name, help_list, type="linelist", default=None)
+    add_output_options(parser, group)
+    add_scan_options(parser, group)
     help_app = "import string of the ASGI app (or its factory), like myapp.main:app"
     parser.addini("memleak_app", help_app, type="string", default=None)
 
@@ -153,14 +124,12 @@ def read_options(config: pytest.Config) -> Options | None:
     Raises:
         pytest.UsageError: for a flag or ini value that cannot be used.
     """
-    scan_ini = ("memleak_scan", "memleak_scan_count", *_SCAN_LISTS)
-    other_ini = ("memleak_report", "memleak_app", "memleak_allow_unclosed", *scan_ini)
+    other_ini = (*output_ini(), *scan_ini(), "memleak_app", "memleak_allow_unclosed")
     ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), *other_ini)}
-    flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report", "memleak_scan")}
+    flag_names = {**{o.ini: o.flag for o in _OPTIONS}, **output_flags(), **scan_flags()}
+    flags = {name: config.getoption(name) for name in flag_names}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
-        flag_names = {**{o.ini: o.flag for o in _OPTIONS}, "memleak_report": "--memcheck-report"}
-        flag_names["memleak_scan"] = "--memcheck-scan"
         for name, value in flags.items():
             if value is not None:
                 raise pytest.UsageError(
@@ -178,39 +147,10 @@ def read_options(config: pytest.Config) -> Options | None:
         make_settings(values)
     except SettingsError as error:
         raise pytest.UsageError(f"memleak: {error}") from None
-    if flags["memleak_report"] is not None:
-        report = config.invocation_params.dir / flags["memleak_report"]
-    else:
-        report = config.rootpath / (ini["memleak_report"] or "leak_report.txt")
-    return Options(check_all=check_all, values=values, report_path=report, scan=_read_scan(flags["memleak_scan"], ini))
-
-
-def _read_scan(flag: str | None, ini: Mapping[str, Any]) -> ScanOptions | None:
-    app = flag or ini["memleak_scan"]
-    if not app:
-        return None
-    count = str(ini["memleak_scan_count"] or 10)
-    if not (count.isascii() and count.isdigit() and int(count)):
-        raise pytest.UsageError(f"memleak_scan_count: {count!r} is not a whole number of 1 or more")
-    return ScanOptions(
-        app=app,
-        by_flag=flag is not None,
-        requests=int(count),
-        include=ini["memleak_scan_include"] or (),
-        exclude=ini["memleak_scan_exclude"] or (),
-        headers=_pairs(ini["memleak_scan_headers"], ":", "memleak_scan_headers"),
-        parameters=_pairs(ini["memleak_scan_parameters"], "=", "memleak_scan_parameters"),
-    )
-
-
-def _pairs(lines: Sequence[str] | None, sign: str, where: str) -> dict[str, str]:
-    pairs = {}
-    for line in lines or ():
-        name, found, value = line.partition(sign)
-        if not (found and name.strip()):
-            raise pytest.UsageError(f"{where}: {line!r} is not of the form name{sign} value")
-        pairs[name.strip()] = value.strip()
-    return pairs
+    if values["isolate"] and _debugs(config):
+        raise pytest.UsageError(f"memleak: {NO_DEBUGGER}")
+    outputs, scan = read_outputs(config, ini), read_scan(config, ini)
+    return Options(check_all=check_all, values=values, outputs=outputs, scan=scan)
 
 
 def _read_ini(config: pytest.Config, name: str) -> Any:
@@ -248,4 +188,11 @@ def item_settings(item: pytest.Item, options: Options) -> Settings:
             )
         given.update(marker.kwargs)
     validate(given)
-    return make_settings({**options.values, **given})
+    settings = make_settings({**options.values, **given})
+    if settings.isolate and _debugs(item.config):
+        raise SettingsError(NO_DEBUGGER)
+    return settings
+
+
+def _debugs(config: pytest.Config) -> bool:
+    return bool(config.getoption("usepdb", False) or config.getoption("trace", False))

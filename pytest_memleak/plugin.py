@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_memleak import hookspecs
-from pytest_memleak.fixtures import CHECKED, DRIVE, memleak, memleak_app, memleak_client
+from pytest_memleak.fixtures import DRIVE, memleak, memleak_app, memleak_client
+from pytest_memleak.isolation import Isolating, enter_isolation, exchange_of, start_isolated
 from pytest_memleak.options import MARKER, add_options, read_options
+from pytest_memleak.termination import interrupt_on_sigterm
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from pytest_memleak.checked import CheckedTest
     from pytest_memleak.options import Options
 
 __all__ = ["memleak", "memleak_app", "memleak_client"]
 
 ACTIVE: pytest.StashKey[Checking] = pytest.StashKey()
+CHECKED: pytest.StashKey[CheckedTest] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     # Before conftest files and the app capture the functions of the time module.
     given = early_config.known_args_namespace
     if getattr(given, "memcheck", None) or getattr(given, "memcheck_all", None):
+        enter_isolation(early_config)
         _simulate_time(early_config)
 
 
@@ -56,10 +61,13 @@ def pytest_configure(config: pytest.Config) -> None:
         _simulate_time(config)
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
+        config.pluginmanager.register(Isolating(config))
         if options.scan:
             from pytest_memleak.scanning import Scanning
 
-            config.pluginmanager.register(Scanning(config, options, checking.gathered.add), "memleak_scanning")
+            config.pluginmanager.register(Scanning(config, options), "memleak_scanning")
+        if not checking.reports_elsewhere:
+            interrupt_on_sigterm(config)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -87,17 +95,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if not isinstance(item, pytest.Function) or not (CHECKED in item.stash or DRIVE in item.stash):
+    if DRIVE not in item.stash or not isinstance(item, pytest.Function):
         return (yield)
-    from pytest_memleak.checked import stopping_app
+    from pytest_memleak.checked import in_place_of_body
 
-    body = item.obj
-    checked = item.stash.get(CHECKED, None)
-    item.obj = checked.repeated(body) if checked else stopping_app(item.stash[DRIVE], body)
-    try:
+    with in_place_of_body(item, item.stash.get(CHECKED, None), item.stash[DRIVE]):
         return (yield)
-    finally:
-        item.obj = body
 
 
 class Checking:
@@ -113,12 +116,16 @@ class Checking:
 
         self.config = config
         self.options = options
-        self.gathered = Gathered(options)
-        self._problem: str | None = None
+        self.gathered = Gathered(options, config.rootpath)
 
     @property
-    def _is_worker(self) -> bool:
-        return hasattr(self.config, "workerinput")
+    def _isolated(self) -> bool:
+        return exchange_of(self.config) is not None
+
+    @property
+    def reports_elsewhere(self) -> bool:
+        """Whether another process gathers the results and writes the reports."""
+        return self._isolated or hasattr(self.config, "workerinput")
 
     def pytest_report_header(self) -> str:
         return self.gathered.header()
@@ -158,7 +165,11 @@ class Checking:
             checked = make_checked(item, self.options, self.gathered.add)
         except SettingsError as error:
             pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
-        if checked is not None:
+        if checked is None:
+            return
+        if checked.settings.isolate and not self._isolated:
+            start_isolated(checked, self.gathered.add)
+        else:
             item.stash[CHECKED] = checked
             item.stash[DRIVE] = checked.drive
 
@@ -176,12 +187,12 @@ class Checking:
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if not self._is_worker:
+        if not self.reports_elsewhere:
             self.gathered.take(report)  # from a worker's test, too
 
     def pytest_sessionfinish(self) -> None:
-        if not self._is_worker:
-            self._problem = self.gathered.write_report()
+        if not self.reports_elsewhere:
+            self.gathered.write_reports()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        self.gathered.summarize(terminalreporter, self._problem)
+        self.gathered.summarize(terminalreporter)

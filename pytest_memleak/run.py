@@ -11,19 +11,23 @@ from typing import Protocol
 
 from pytest_memleak.capture import CaughtWarnings
 from pytest_memleak.drive.app import DriveError
+from pytest_memleak.drive.deadline import Deadline, IterationTimeout
 from pytest_memleak.drive.iterate import Drive, RealClock
+from pytest_memleak.drive.whereabouts import Whereabouts
 from pytest_memleak.explaining import explain_growth, is_worth_explaining
 from pytest_memleak.judge.memory import MemoryLook
 from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
 from pytest_memleak.judge.resources import judge_resources
-from pytest_memleak.measuring import WARM_UP, MemoryCheck, NothingMeasured
+from pytest_memleak.measuring import WARM_UP, Journal, MemoryCheck, NothingMeasured
 from pytest_memleak.model import Explanation, Finding
+from pytest_memleak.origin import relative_path
 from pytest_memleak.pacing import advance_to, entered_clock
 from pytest_memleak.sense.memory import MemorySensor
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 from pytest_memleak.sense.watching import ResourceWatch
 from pytest_memleak.settings import Settings
-from pytest_memleak.simtime import SimulatedTimeError, real_perf_counter, real_sleep
+from pytest_memleak.simtime import SimulatedTimeError, real_monotonic, real_perf_counter, real_sleep
+from pytest_memleak.units import format_duration
 from pytest_memleak.verdict import Verdict
 
 Body = Callable[[], Awaitable[object]]
@@ -50,12 +54,14 @@ class Surroundings:
         probes: client classes to track besides the built-in ones.
         watchers: called around every iteration.
         catch_warnings: keep the app's warnings from piling up; off for a test that reads them itself.
+        journal: takes each sample when it is measured, for a process that may not live to tell.
     """
 
     root: str = ""
     probes: Sequence[ClientProbe] = ()
     watchers: Sequence[Watcher] = ()
     catch_warnings: bool = True
+    journal: Journal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,7 @@ class LeakRun:
         self.drive = drive
         self.verdict: Verdict | None = None
         self._around = around or Surroundings()
+        self._deadline = Deadline(settings.iteration_timeout_s, real_monotonic)
         self._watch = ResourceWatch(
             iterations=settings.last_look,
             probes=(*BUILT_IN, *self._around.probes),
@@ -103,22 +110,30 @@ class LeakRun:
         """
         began = real_perf_counter()
         with MemorySensor(self.settings.last_look, real_perf_counter) as sensor:
-            memory = MemoryCheck(self.settings, self.drive, sensor, self._around.root)
+            memory = MemoryCheck(self.settings, self.drive, sensor, self._around.root, self._around.journal)
             try:
                 async with entered_clock(self.settings) as self.drive.clock:
                     day = await self._through_the_day(body, memory)
+                readings = self._watch.close()
                 resources = judge_resources(
-                    self._watch.close(),
+                    readings,
                     allow_unclosed=self.settings.allow_unclosed,
                     warm_up=WARM_UP,
                     root=self._around.root,
                 )
-                measured = replace(day.measured, total_s=real_perf_counter() - began)
+                measured = replace(
+                    day.measured,
+                    total_s=real_perf_counter() - began,
+                    open_counts={series.kind: series.counts for series in readings.series},
+                )
                 self.verdict = conclude(
                     measured, day.decided, resources, day.explanation, day.traced, root=self._around.root
                 )
             except (DriveError, NothingMeasured, SimulatedTimeError) as error:
                 self.verdict = failed(memory.measured(real_perf_counter() - began), str(error))
+            except IterationTimeout as timeout:
+                finding = self._overdue(timeout.where)
+                self.verdict = failed(memory.measured(real_perf_counter() - began), finding.summary, finding)
             except BaseException as error:
                 error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
                 what = f"{_in_one_line(error)} (in iteration {self.drive.iteration})"
@@ -133,23 +148,29 @@ class LeakRun:
         """Start the app, iterate, explain, stop the app; whatever happens, what was touched is given back."""
         try:
             with CaughtWarnings(active=self._around.catch_warnings) as caught:
+                self._deadline.start()
                 self._watch.begin(_running_loop())
                 self.drive.watch = self._watch.clients.watch
-                await self.drive.start()
+                with self._deadline:
+                    await self.drive.start()
                 decided = await self._iterate(body, memory, caught)
                 traced = memory.end()
                 measured = memory.measured(0.0)
                 await self._settle()
                 self._watch.before_shutdown()
                 explanation = await self._explain(body, memory, measured, decided, caught)
-                await self.drive.stop()
+                with self._deadline:
+                    await self.drive.stop()
                 await self._settle()
                 self._watch.after_shutdown()
                 return _Day(measured=measured, decided=decided, traced=traced, explanation=explanation)
         finally:
             memory.end()
-            with contextlib.suppress(DriveError):  # what went wrong first is what is reported
-                await self.drive.stop()
+            try:
+                with contextlib.suppress(DriveError, IterationTimeout), self._deadline:
+                    await self.drive.stop()  # what went wrong first is what is reported
+            finally:
+                self._deadline.stop()
 
     async def _iterate(self, body: Body, memory: MemoryCheck, caught: CaughtWarnings) -> MemoryLook | EarlyStop:
         """Repeat the body until a look decides or the memory guard stops the run."""
@@ -167,9 +188,10 @@ class LeakRun:
         """One iteration: the body, then the rest of its simulated time."""
         for watcher in self._around.watchers:
             watcher.before_iteration()
-        await body()
-        self.drive.iteration += 1
-        await advance_to(self.drive.clock, self.drive.iteration * self.settings.step_s)
+        with self._deadline:
+            await body()
+            self.drive.iteration += 1
+            await advance_to(self.drive.clock, self.drive.iteration * self.settings.step_s)
 
     async def _explain(
         self,
@@ -196,6 +218,19 @@ class LeakRun:
             root=self._around.root,
         )
 
+    def _overdue(self, where: Whereabouts) -> Finding:
+        """What took longer than it may, and where it was then."""
+        site, does = where.site, "waits" if where.waits else "is blocked"
+        place = f" at {relative_path(site.path, self._around.root)}:{site.line} in {site.function}" if site else ""
+        return Finding(
+            kind="iteration_timeout",
+            summary=f"iteration {self.drive.iteration} took longer than iteration_timeout "
+            f"{format_duration(self.settings.iteration_timeout_s)} of real time and {does}{place}",
+            details=where.stack,
+            path=site.path if site else None,
+            line=site.line if site else None,
+        )
+
     async def _settle(self) -> None:
         """Wait until what is closing has closed: a closing socket is no leak."""
         if _running_loop():
@@ -206,6 +241,8 @@ class LeakRun:
 
 def _in_one_line(error: BaseException) -> str:
     """Type and message of an exception, also where its own `str` fails; the traceback has the rest."""
+    if isinstance(error, asyncio.CancelledError) and error.args:
+        return str(error)  # what it was cancelled for
     line = traceback.format_exception_only(error)[0].partition("\n")[0]
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 

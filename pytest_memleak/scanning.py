@@ -10,14 +10,14 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pytest_memleak.checked import CheckedTest
+from pytest_memleak.checked import CheckedItem, CheckedTest
 from pytest_memleak.drive.app import DriveError, resolve_app
 from pytest_memleak.drive.generate import requests_for
 from pytest_memleak.drive.iterate import Drive, NotMeasured
 from pytest_memleak.drive.scan import ScanOperation, ScanTraffic, find_operations
-from pytest_memleak.fixtures import CHECKED, DRIVE
-from pytest_memleak.options import Options, ScanOptions
-from pytest_memleak.settings import SettingsError, make_settings
+from pytest_memleak.options import Options
+from pytest_memleak.scan_options import ScanOptions
+from pytest_memleak.settings import make_settings
 from pytest_memleak.simtime import SimulatedLoop
 
 PREFIX = "scan::"
@@ -44,12 +44,10 @@ class Scanning:
     Args:
         config: of the session.
         options: what was asked for.
-        keep: takes the entry of the record as soon as it is known.
     """
 
-    def __init__(self, config: pytest.Config, options: Options, keep: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         self.options = options
-        self.keep = keep
         self._selected: set[str] = set()
         root = str(config.rootpath)
         if root not in sys.path:  # as for any import string, also when started as plain pytest
@@ -124,42 +122,48 @@ def _is_included(operation: ScanOperation, scan: ScanOptions) -> bool:
     return included and not any(map(matches, scan.exclude))
 
 
-class ScannedItem(pytest.Item):
+class ScannedItem(CheckedItem):
     """One operation of a scanned app, checked as a marked test is."""
 
     def __init__(self, *, scanning: Scanning, operation: ScanOperation, **given: Any) -> None:
         super().__init__(**given)
-        self._scanning = scanning
+        self._options = scanning.options
         self._operation = operation
 
-    def setup(self) -> None:
-        """Complete the operation by the hook, and make its requests before anything is measured."""
-        options, operation = self._scanning.options, self._operation
-        scan = options.scan
+    def make_check(self, keep: Callable[[dict[str, Any]], None]) -> CheckedTest:
+        """Let the hook complete the operation, and make its check."""
+        scan, operation = self._options.scan, self._operation
         assert scan is not None
         drive = Drive(scan.app)
         try:
             operation.app = drive.app.app
-            operation.headers.update(scan.headers)
-            operation.parameters.update(scan.parameters)
-            self.config.hook.pytest_memleak_scan_operation(operation=operation)
-            if operation.skip:
-                pytest.skip(operation.skip)
-            settings = make_settings({**options.values, **operation.settings})
-            self.stash[CHECKED] = CheckedTest(self, settings, drive, self._scanning.keep)
-            self.stash[DRIVE] = drive
-            self._traffic = ScanTraffic(drive, operation, requests_for(operation), scan.requests)
-        except (DriveError, SettingsError) as error:
+        except DriveError as error:
             pytest.fail(f"{self.nodeid}: {error}", pytrace=False)
+        operation.headers.update(scan.headers)
+        operation.parameters.update(scan.parameters)
+        self.config.hook.pytest_memleak_scan_operation(operation=operation)
+        if operation.skip:
+            pytest.skip(operation.skip)
+        settings = make_settings({**self._options.values, **operation.settings})
+        self._checked = CheckedTest(self, settings, drive, keep, self._options.outputs)
+        return self._checked
+
+    def setup(self) -> None:
+        """Make the requests before anything is measured."""
+        assert self._options.scan is not None
+        try:
+            requests = requests_for(self._operation)
+        except DriveError as error:
+            pytest.fail(f"{self.nodeid}: {error}", pytrace=False)
+        self._traffic = ScanTraffic(self._checked.drive, self._operation, requests, self._options.scan.requests)
 
     def runtest(self) -> None:
         """Run the whole check on a loop of its own."""
         __tracebackhide__ = True
-        checked = self.stash[CHECKED]
-        loop_factory = SimulatedLoop if checked.settings.simulate_time else None
+        loop_factory = SimulatedLoop if self._checked.settings.simulate_time else None
         with asyncio.Runner(loop_factory=loop_factory) as runner:
             try:
-                runner.run(checked.repeated(self._traffic.iteration)())
+                runner.run(self._checked.repeated(self._traffic.iteration)())
             except NotMeasured as error:
                 _skip(error)
 

@@ -34,6 +34,8 @@ DEFAULTS: Mapping[str, object] = {
     "trace": False,
     "allow_unclosed": (),
     "allow_errors": False,
+    "isolate": False,
+    "iteration_timeout": "60s",
 }
 
 
@@ -61,6 +63,8 @@ class Settings:
         trace: whether tracemalloc runs through the whole check.
         allow_unclosed: what may stay open: ``library.Class`` or ``path:line``, with wildcards.
         allow_errors: keep the verdict although more than half the requests failed.
+        isolate: run the test in a fresh process.
+        iteration_timeout_s: real seconds that one iteration may take.
     """
 
     profile: str
@@ -78,6 +82,8 @@ class Settings:
     trace: bool
     allow_unclosed: tuple[str, ...]
     allow_errors: bool
+    isolate: bool
+    iteration_timeout_s: float
 
     @property
     def duration_s(self) -> float:
@@ -117,6 +123,8 @@ class Settings:
             "trace": self.trace,
             "allow_unclosed": list(self.allow_unclosed),
             "allow_errors": self.allow_errors,
+            "isolate": self.isolate,
+            "iteration_timeout_s": self.iteration_timeout_s,
         }
 
     def fails_test(self, outcome: Outcome) -> bool:
@@ -185,6 +193,8 @@ def make_settings(values: Mapping[str, object]) -> Settings:
         trace=resolved["trace"],
         allow_unclosed=resolved["allow_unclosed"],
         allow_errors=resolved["allow_errors"],
+        isolate=resolved["isolate"],
+        iteration_timeout_s=resolved["iteration_timeout"],
     )
 
 
@@ -232,4 +242,6 @@ _PARSERS: Mapping[str, Callable[[object], Any]] = {
     "trace": _boolean,
     "allow_unclosed": _patterns,
     "allow_errors": _boolean,
+    "isolate": _boolean,
+    "iteration_timeout": parse_duration,
 }

@@ -217,16 +217,21 @@ class _Lifespan:
         self._task = asyncio.create_task(self._run(), name="memleak lifespan")
         await self._started.wait()
         if self._failure is not None:
-            await self._task
+            await self._end()
             raise DriveError(f"the app's startup failed: {self._reason()}") from self._error
 
     async def stop(self) -> None:
         if not self._task.done():
             self._inbox.put_nowait({"type": "lifespan.shutdown"})
             await self._stopped.wait()
-            await self._task
+            await self._end()
         if self._failure is not None:
             raise DriveError(f"the app's shutdown failed: {self._reason()}") from self._error
+
+    async def _end(self) -> None:
+        """After its last word the app has nothing to do; one that goes on waiting for messages is ended."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     def _reason(self) -> str:
         lines = [line.strip() for line in (self._failure or "").splitlines() if line.strip()]

@@ -60,7 +60,7 @@ def cause_of(
         return _rss_alone(growth)
     if share >= _MOST:
         text = f"Python objects: {wording.size(python_bytes_per_iteration)} per iteration stay allocated"
-        return Cause(kind="python", sentence=text + _clients(growth))
+        return Cause(kind="python", sentence=text + _left_open(growth))
     if cycle_bytes_per_iteration >= _MOST * reference(growth) > 0:
         size = wording.size(cycle_bytes_per_iteration)
         return Cause(kind="garbage", sentence=f"reference cycles: gc.collect() frees {size} per iteration")
@@ -70,14 +70,14 @@ def cause_of(
             f"Python objects and native memory together: {wording.size(python_bytes_per_iteration)} of "
             f"{whole} per iteration are Python objects, the rest is native"
         )
-        return Cause(kind="mixed", sentence=text + _clients(growth))
+        return Cause(kind="mixed", sentence=text + _left_open(growth))
     if reference(growth) <= 0:
         return Cause(kind="unknown", sentence="no growth that a kind could be named for")
     text = (
         f"native allocations: {whole} per iteration, of which Python's allocators know "
         f"{wording.size(python_bytes_per_iteration)}"
     )
-    return Cause(kind="native", sentence=text + _clients(growth))
+    return Cause(kind="native", sentence=text + _left_open(growth))
 
 
 def _rss_alone(growth: GrowthFacts) -> Cause:
@@ -104,7 +104,10 @@ def _rss_alone(growth: GrowthFacts) -> Cause:
     return Cause(kind="unknown", sentence=f"{head}: memory maps or freed memory not returned")
 
 
-def _clients(growth: GrowthFacts) -> str:
-    if growth.clients_per_iteration <= 0.01:
-        return ""
-    return f"; {wording.count(growth.clients_per_iteration)} clients per iteration are left open"
+def _left_open(growth: GrowthFacts) -> str:
+    """What stays beside the memory, and holds it as a rule."""
+    left = (
+        (growth.clients_per_iteration, "clients per iteration are left open"),
+        (growth.tasks_per_iteration, "asyncio tasks per iteration never finish"),
+    )
+    return "".join(f"; {wording.count(rate)} {what}" for rate, what in left if rate > 0.01)

@@ -89,13 +89,21 @@ class MemorySensor:
         self.count = i + 1
         return rss
 
+    def row(self, i: int) -> tuple[int, int, int, int]:
+        """One sample: RSS, mapped bytes, bytes of the C heap (-1: unknown), Python's blocks."""
+        heap = self.heap_bytes[i] if self.has_heap else -1
+        return self.rss_bytes[i], self.vms_bytes[i], heap, self.blocks[i]
+
     def resident(self) -> tuple[int, int]:
         """RSS and mapped bytes now."""
-        if self._statm is None:
-            memory = self._process.memory_info()
-            return memory.rss, memory.vms
-        size, resident, *_ = os.pread(self._statm, 64, 0).split()
-        return int(resident) * _PAGE_BYTES, int(size) * _PAGE_BYTES
+        if self._statm is not None:
+            try:
+                size, resident, *_ = os.pread(self._statm, 64, 0).split()
+                return int(resident) * _PAGE_BYTES, int(size) * _PAGE_BYTES
+            except (OSError, ValueError):
+                self._statm = None  # the app has closed every descriptor, as a daemon does
+        memory = self._process.memory_info()
+        return memory.rss, memory.vms
 
     def live_bytes(self, block_bytes: float) -> float:
         """Live bytes now, each of Python's small blocks counted as `block_bytes`."""

@@ -203,3 +203,38 @@ def test_frameworks_and_their_routes(project, memcheck, properties, report):
     assert "GET /items/{number} x 60" in written
     assert "GET /in_a_thread x 60" in written
     assert "GET /sub/page x 120" in written
+
+
+def test_apps_that_wait_for_more_after_their_last_word_are_ended(project, memcheck, properties):
+    """Quart does so after a failed startup; a loop without `return` does so after the shutdown."""
+    project.makepyfile(
+        """
+        import pytest
+
+        def make_app(answer_to_startup):
+            async def app(scope, receive, send):
+                if scope["type"] == "lifespan":
+                    while True:
+                        kind = (await receive())["type"]
+                        await send({"type": answer_to_startup if "startup" in kind else f"{kind}.complete"})
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+
+            return app
+
+        @pytest.fixture(params=["complete", "failed"])
+        def memleak_app(request):
+            return make_app(f"lifespan.startup.{request.param}")
+
+        @pytest.mark.memleak
+        async def test_app(memleak_client):
+            await memleak_client.get("/")
+        """
+    )
+
+    memcheck("--timeout=60").assert_outcomes(passed=1, failed=1)
+
+    assert {name: said["verdict"] for name, said in properties().items()} == {
+        "test_app[complete]": "passed",
+        "test_app[failed]": "error",
+    }

@@ -1,0 +1,142 @@
+"""A deadline for one iteration: what hangs is ended, and it is said where it hung."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from pytest_memleak.drive.whereabouts import Whereabouts, is_in_loop, is_in_package, of_task, of_thread
+
+_SIGNAL: int | None = getattr(signal, "SIGRTMAX", getattr(signal, "SIGUSR2", None))
+"""Not SIGALRM: that is pytest-timeout's."""
+_LONGEST_LOOK_S = 1.0
+_DEBUGGERS = frozenset({"pdb", "bdb", "pydevd", "_pydevd_bundle"})
+
+
+class IterationTimeout(BaseException):
+    """An iteration, or the app's startup or shutdown, ran longer than it may.
+
+    No `Exception`: an app that catches those must not keep the hanging iteration alive.
+
+    Args:
+        where: where it was then.
+    """
+
+    def __init__(self, where: Whereabouts) -> None:
+        super().__init__("ran longer than iteration_timeout")
+        self.where = where
+
+
+class Deadline:
+    """Ends what takes too long; used as a context manager around each thing that may hang.
+
+    One thread looks on from `start` to `stop` and reads the clock, so an iteration costs two assignments, and
+    the end may come up to a second late. What waits on the loop is cancelled. What holds the main thread is
+    interrupted by a signal whose handler raises; another thread cannot be interrupted, its stack is printed.
+
+    Args:
+        seconds: real seconds that each use may take.
+        timer: a clock of real seconds.
+    """
+
+    def __init__(self, seconds: float, timer: Callable[[], float]) -> None:
+        self._seconds = seconds
+        self._timer = timer
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._owner = 0
+        self._interrupts = False
+        self._uses = 0
+        self._active = False
+        self._cancels = 0
+        self._overdue: IterationTimeout | None = None
+
+    def start(self) -> None:
+        """Look after the calling thread and its running task, if there is one."""
+        self._owner = threading.get_ident()
+        try:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+        except RuntimeError:
+            self._loop = self._task = None
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and _SIGNAL and signal.getsignal(_SIGNAL) is signal.SIG_DFL:
+            signal.signal(_SIGNAL, self._interrupt)
+            self._interrupts = True
+        self._thread = threading.Thread(target=self._run, name="pytest-memleak deadline", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking; a second call does nothing."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._interrupts and _SIGNAL:
+            signal.signal(_SIGNAL, signal.SIG_DFL)
+            self._interrupts = False
+
+    def __enter__(self) -> Self:
+        self._uses += 1
+        self._active = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._active = False
+        if self._overdue is None:
+            return
+        overdue, self._overdue = self._overdue, None
+        while self._task is not None and self._cancels:
+            self._task.uncancel()
+            self._cancels -= 1
+        raise overdue from None
+
+    def _run(self) -> None:
+        seen, since_s = 0, 0.0
+        while not self._stopped.wait(min(_LONGEST_LOOK_S, self._seconds / 10)):
+            if not self._active or self._uses != seen:
+                seen, since_s = self._uses, self._timer()
+            elif self._timer() - since_s >= self._seconds:
+                self._end(seen)
+
+    def _end(self, use: int) -> None:
+        """End what is running; called again with every look until it has ended."""
+        frame = sys._current_frames().get(self._owner)
+        if frame is None or is_in_package(frame, _DEBUGGERS):
+            return
+        if self._loop is None or not is_in_loop(frame):
+            self._end_blocked(frame)
+        if self._loop is not None:
+            # In a callback or another task the exception of the signal would end that one only.
+            try:
+                self._loop.call_soon_threadsafe(self._cancel, use)
+            except RuntimeError:  # the app has closed the loop
+                return
+
+    def _end_blocked(self, frame: FrameType) -> None:
+        where = of_thread(frame)
+        if self._interrupts and _SIGNAL:
+            self._overdue = self._overdue or IterationTimeout(where)
+            signal.pthread_kill(self._owner, _SIGNAL)
+        elif sys.__stderr__ is not None:
+            sys.__stderr__.write("\n".join(("memleak: this thread is blocked:", *where.stack, "")))
+
+    def _cancel(self, use: int) -> None:
+        """Cancel the task of the test, in its loop."""
+        task = self._task
+        if self._active and use == self._uses and task is not None:
+            self._overdue = self._overdue or IterationTimeout(of_task(task))
+            self._cancels += 1
+            task.cancel()
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self._active and self._overdue is not None:
+            raise self._overdue

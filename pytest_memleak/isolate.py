@@ -1,0 +1,203 @@
+"""One test in a fresh process, its result brought back phase by phase as if it had run here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_memleak.checked import CheckedTest, keep_verdict
+from pytest_memleak.exchange import Exchange
+from pytest_memleak.isolation import VARIABLE, arguments
+from pytest_memleak.judge.memory import Readings
+from pytest_memleak.judge.outcome import Measured, failed
+from pytest_memleak.sense.memory import memory_limit_bytes
+from pytest_memleak.simtime import real_perf_counter
+
+_LOOK_S = 0.02
+_END_PATIENCE_S = 10.0
+_LAST_LINES = 24
+_OWN_COVERAGE = ("--cov-append", "--cov-report=", "--cov-fail-under=0")
+
+
+class IsolatedTest:
+    """A checked test that runs in a process of its own.
+
+    Here its setup, call and teardown wait for those of that process, so that every hook, timeout and report
+    has its place. Its fixtures are set up there only.
+
+    Args:
+        checked: the test and its settings.
+        keep: takes the entry of the record when the process could not tell it itself.
+    """
+
+    def __init__(self, checked: CheckedTest, keep: Callable[[dict[str, Any]], None]) -> None:
+        self.item = checked.item
+        self._settings = checked.settings
+        self._record = keep
+        self._folder = Path(tempfile.mkdtemp(prefix="memleak-"))
+        self._exchange = Exchange(self._folder)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reports: dict[str, pytest.TestReport] = {}
+        self._entry: dict[str, Any] | None = None
+        self._began = real_perf_counter()
+
+    def setup(self) -> None:
+        """Start the process, and wait until the test is set up there."""
+        item = self.item
+        item.__dict__.update(setup=_nothing, runtest=self.call)
+        # Fixtures of the module or session are set up there; this process has no use for them.
+        _, colons, inside = item.nodeid.partition("::")
+        argument = f"{item.path}{colons}{inside}" if item.path.is_file() else ""
+        self._exchange.order(nodeid=item.nodeid, argument=argument)
+        coverage = _OWN_COVERAGE if getattr(item.config.option, "cov_source", None) else ()
+        uncaptured = item.config.getoption("capture") == "no"
+        with self._exchange.output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*_interpreter(), "-m", "pytest", *arguments(item.config), *coverage],
+                cwd=item.config.invocation_params.dir,
+                env={**os.environ, VARIABLE: str(self._folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=None if uncaptured else output,
+                stderr=None if uncaptured else output,
+            )
+        self._wait_for("setup")
+
+    def call(self) -> None:
+        """Wait until the test has run."""
+        self._wait_for("call")
+
+    def teardown(self) -> None:
+        """Wait until the test is torn down and the process has ended."""
+        try:
+            if self._process is not None and self._entry is None:
+                self._wait_for("teardown")
+                with contextlib.suppress(subprocess.TimeoutExpired):  # a thread of the app that never ends
+                    self._process.wait(_END_PATIENCE_S)
+        finally:
+            self._stop()
+            shutil.rmtree(self._folder, ignore_errors=True)
+            for name in ("setup", "runtest"):
+                self.item.__dict__.pop(name, None)
+
+    def attach(self, report: pytest.TestReport) -> pytest.TestReport:
+        """The report of a phase as the process told it; the one made here when it could not."""
+        brought = self._reports.get(report.when or "")
+        if brought is not None and not report.failed:
+            return brought
+        if self._entry is not None:
+            report.__dict__["memleak"] = self._entry
+        return report
+
+    def _wait_for(self, phase: str) -> None:
+        __tracebackhide__ = True
+        process = self._process
+        assert process is not None
+        try:
+            while phase not in self._reports:
+                ended = process.poll() is not None
+                self._take_reports()
+                if phase not in self._reports:
+                    if ended:
+                        self._fail(_how_it_ended(process.returncode), phase)
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(_LOOK_S)
+        except BaseException as error:
+            # Ctrl-C, a timeout of pytest-timeout, …
+            if self._entry is None:
+                self._stop()
+                self._keep(f"{type(error).__name__}: {error}".rstrip(": "), phase)
+            raise
+
+    def _take_reports(self) -> None:
+        hook = self.item.config.hook
+        for data in self._exchange.new_reports():
+            report = hook.pytest_report_from_serializable(config=self.item.config, data=data)
+            if report is not None:
+                # JSON knows no tuples.
+                report.user_properties = [(name, value) for name, value in report.user_properties]
+                if isinstance(report.longrepr, list):
+                    report.longrepr = tuple(report.longrepr)
+                self._reports[report.when] = report
+
+    def _fail(self, reason: str, phase: str) -> None:
+        __tracebackhide__ = True
+        self._keep(reason, phase)
+        assert self._entry is not None
+        pytest.fail(f"error: {self._entry['message']}", pytrace=False)
+
+    def _keep(self, reason: str, phase: str) -> None:
+        """Keep the verdict of a test whose process was not there to tell it."""
+        measured = self._measured()
+        where = f"in iteration {measured.iterations}" if phase == "call" else f"in the test's {phase}"
+        verdict = failed(measured, f"{reason} ({where}; the test ran in a process of its own)")
+        self._entry = keep_verdict(self.item, verdict, self._record)
+        if output := self._exchange.last_output(_LAST_LINES):
+            self.item.add_report_section(phase, "output of the isolated process", output)
+
+    def _measured(self) -> Measured:
+        rss, vms, heap, blocks, requests = self._exchange.samples()
+        took_s = real_perf_counter() - self._began
+        return Measured(
+            settings=self._settings,
+            readings=Readings(
+                rss_bytes=rss,
+                vms_bytes=vms,
+                heap_bytes=() if -1 in heap else heap,
+                blocks=blocks,
+                calibrations=(),
+                requests=requests[-1] if requests else 0,
+            ),
+            requests_by_iteration=requests,
+            requests=(requests[-1] or None) if requests else None,
+            failed_requests=0,
+            routes={},
+            rss_peak_bytes=max(rss, default=None),
+            memory_limit_bytes=self._settings.memory_limit_bytes or memory_limit_bytes(),
+            real_s=took_s,
+            total_s=took_s,
+        )
+
+    def _stop(self) -> None:
+        """End the process, if it runs; first by a signal at which pytest prints where every thread is."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if hasattr(signal, "SIGABRT") and os.name == "posix":
+                process.send_signal(signal.SIGABRT)
+                process.wait(2)
+        process.kill()
+        process.wait()
+
+
+def _nothing() -> None:
+    """Takes the place of the item's own setup."""
+
+
+def _interpreter() -> list[str]:
+    """The command of this interpreter with the options that change what code does."""
+    options = [f"-{'O' * sys.flags.optimize}"] if sys.flags.optimize else []
+    options += [f"-W{warning}" for warning in sys.warnoptions]
+    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    return [sys.executable, *options]
+
+
+def _how_it_ended(status: int) -> str:
+    if status >= 0:
+        return f"the process ended with exit status {status} before the test was over"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    return f"the process was killed by {name}{hint}"

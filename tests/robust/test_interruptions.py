@@ -1,0 +1,68 @@
+"""Whatever ends a check in the middle, the tests after it find the process as it was before."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def test_timeout_of_pytest_timeout(project, faulty, requesting, verdicts):
+    """Its handler raises in the event loop, where no coroutine sees it."""
+    faulty(
+        "@pytest.mark.timeout(1, method='signal')\n" + requesting("wait"),
+        "@pytest.mark.timeout(1, method='signal')\n" + requesting("block"),
+        "@pytest.mark.timeout(1, method='signal')\n@pytest.mark.asyncio(loop_scope='module')\n"
+        + requesting("wait").replace("test_wait", "test_module_loop"),
+        "@pytest.mark.timeout(1, method='signal')\n@pytest.mark.memleak\n"
+        "def test_plain(memleak):\n    if memleak.iteration == 5:\n        app.block()\n",
+    )
+
+    result = project.runpytest_subprocess("--memcheck", "-p", "no:rerunfailures")
+
+    result.assert_outcomes(failed=4, passed=8)
+    assert verdicts() == {
+        "test_wait": "ERROR: Failed: Timeout (>1.0s) from pytest-timeout. (in iteration 9)",
+        "test_block": "ERROR: Failed: Timeout (>1.0s) from pytest-timeout. (in iteration 9)",
+        "test_module_loop": "ERROR: Failed: Timeout (>1.0s) from pytest-timeout. (in iteration 9)",
+        "test_plain": "ERROR: Failed: Timeout (>1.0s) from pytest-timeout. (in iteration 5)",
+    }
+
+
+@pytest.mark.parametrize(("path", "simulated"), [("interrupt", True), ("terminated", False)])
+def test_end_of_the_session(project, faulty, requesting, verdicts, path, simulated):
+    """Ctrl-C and SIGTERM: the app is shut down, the report holds what is known."""
+    project.path.joinpath("conftest.py").open("a").write(
+        "\ndef pytest_sessionfinish():\n    import app\n    print(app.lifespans, file=open('lifespans', 'w'))\n"
+        "    assert httpx.AsyncClient.__init__ is BEFORE['client']\n"
+        "    assert abs(time.time() - os.stat('lifespans').st_mtime) < 60\n"
+    )
+    faulty(requesting("ok"), requesting(path, f"simulate_time={simulated}"))
+
+    result = project.runpytest_subprocess("--memcheck")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(passed=3)
+    assert "INTERNALERROR" not in result.stdout.str()
+    assert project.path.joinpath("lifespans").read_text() == "['startup', 'shutdown']\n"
+    assert verdicts()["test_ok"].startswith("PASSED")
+    assert verdicts()[f"test_{path}"].endswith("(in iteration 9)")
+
+
+def test_crash_of_a_worker(project, faulty, requesting, verdicts):
+    """The controller knows which checks were started, and says what became of them."""
+    faulty(requesting("ok"), requesting("crash"))
+
+    result = project.runpytest_subprocess("--memcheck", "-n2")
+
+    result.assert_outcomes(failed=1, passed=5)
+    assert verdicts()["test_ok"].startswith("PASSED")
+    assert verdicts()["test_crash"] == "ERROR: the process that ran the test ended in the middle of it"
+
+
+def test_stop_at_the_first_failure(project, faulty, requesting, verdicts):
+    faulty(requesting("leak"), requesting("ok"))
+
+    result = project.runpytest_subprocess("--memcheck", "--maxfail=1")
+
+    result.assert_outcomes(failed=1)
+    assert verdicts().keys() == {"test_leak"}
+    assert verdicts()["test_leak"].startswith("LEAK")
