@@ -23,6 +23,19 @@ class DriveError(Exception):
     """The app cannot be found, started, stopped or sent to; the message is one sentence with the remedy."""
 
 
+class ClientLeft(OSError):
+    """What sending to a client that has hung up raises in the app at last."""
+
+
+def comes_of_leaving(error: BaseException | None) -> bool:
+    """Whether an exception of the app only says that its client has left, which is no failure of the app."""
+    while error is not None:
+        if isinstance(error, ClientLeft) or type(error).__name__ in ("ClientDisconnect", "WebSocketDisconnect"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def resolve_app(source: object) -> ASGIApp:
     """The ASGI app behind an object, a factory or an import string.
 
@@ -99,6 +112,8 @@ class AppUnderTest:
         self.counting = False
         self.requests = 0
         self.failed_requests = 0
+        self.refused_requests = 0
+        self.last_error: str | None = None
         self.routes: dict[str, int] = {}
         self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
@@ -154,12 +169,14 @@ class AppUnderTest:
 
         try:
             await self.app(scope, receive, watched_send)
-        except Exception:
-            status = 500
+        except Exception as error:
+            if not comes_of_leaving(error):
+                status = 500
+                self.last_error = f"{type(error).__name__}: {error}"
             raise
         finally:
-            if status >= 500:
-                self.failed_requests += 1
+            self.failed_requests += status >= 500
+            self.refused_requests += 400 <= status < 500
             route = self._count_route(scope)
             if recorder is not None and self.recorded is not None:
                 self.recorded[route] = recorder
