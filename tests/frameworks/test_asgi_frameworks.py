@@ -24,7 +24,7 @@ import httpx
 async def test_socket(memleak, name):
     transport = ASGIWebSocketTransport(memleak.app)
     async with httpx.AsyncClient(transport=transport) as client:
-        async with aconnect_ws(f"http://testserver/{{name}}", client) as socket:
+        async with aconnect_ws(f"ws://testserver/{{name}}", client) as socket:
             await socket.send_text("hello")
             assert await socket.receive_text() == "hello"
 """
@@ -49,7 +49,6 @@ FRAMEWORKS = {
     "quart": (["healthy", "stream", "background", "injected", "leaky", "unclosed"], ["echo", "leaky_echo"]),
     "django": (["healthy", "stream", "in_thread", "leaky", "unclosed"], []),
     "falcon": (["healthy", "stream", "background", "injected", "leaky", "unclosed"], ["echo", "leaky_echo"]),
-    "sanic": (["healthy", "stream", "background", "injected", "leaky", "unclosed"], ["echo"]),
     "blacksheep": (["healthy", "stream", "injected", "leaky", "unclosed"], ["echo"]),
 }
 
@@ -71,3 +70,32 @@ def test_framework(check_app, framework):
         assert int(said["requests"]) >= (60 if name in sockets else 180)
         if name in LEAKY:
             assert said["top_line"] == checked.line_of(LEAKY[name])
+
+
+SANIC = """
+import pytest
+
+@pytest.mark.memleak
+async def test_sanic(memleak):
+    paths = {paths!r}
+    responses = await memleak.send([("GET", f"/{{path}}") for path in paths], count=len(paths))
+    assert {{response.status_code for response in responses}} == {{200}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("paths", "verdict", "comment"),
+    [
+        (["healthy", "stream", "background", "injected"], "passed", None),
+        (["healthy", "stream", "background", "injected", "leaky"], "leak", "# the leak"),
+    ],
+)
+def test_sanic_starts_one_app_in_a_process(check_app, paths, verdict, comment):
+    pytest.importorskip("sanic")
+
+    checked = check_app("sanic", SANIC.format(paths=paths))
+
+    said = checked.said["test_sanic"]
+    assert (said["verdict"], said["requests"]) == (verdict, str(60 * len(paths)))
+    if comment:
+        assert said["top_line"] == checked.line_of(comment)

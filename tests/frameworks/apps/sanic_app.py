@@ -1,13 +1,14 @@
-"""Sanic in its ASGI mode: listeners, streaming with `response.send`, tasks of the app."""
+"""Sanic in its ASGI mode: listeners, streaming with `response.send`, tasks of the app.
 
-import itertools
+Sanic keeps signals and routes in the process: a second app, or a second start, is refused.
+"""
 
 import httpx
 from sanic import Sanic, text
 
 kept = []
 worked = 0
-numbers = itertools.count()
+app = Sanic("memleak_test", configure_logging=False)
 
 
 async def start(app):
@@ -48,21 +49,7 @@ async def injected(request):
     return text(str(request.app.ctx.client.is_closed))
 
 
-async def unclosed(request):
-    client = httpx.AsyncClient(verify=False)  # the open client
-    return text(str(client.is_closed))
-
-
-async def echo(request, socket):
-    await socket.send(await socket.recv())
-
-
-def make_app():
-    """A new app for each test: one that was stopped cannot be started again."""
-    app = Sanic(f"memleak_{next(numbers)}", configure_logging=False)
-    app.before_server_start(start)
-    app.after_server_stop(stop)
-    for view in (healthy, leaky, stream, background, injected, unclosed):
-        app.add_route(view, f"/{view.__name__}")
-    app.add_websocket_route(echo, "/echo")
-    return app
+app.before_server_start(start)
+app.after_server_stop(stop)
+for view in (healthy, leaky, stream, background, injected):
+    app.add_route(view, f"/{view.__name__}")
