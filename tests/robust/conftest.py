@@ -200,7 +200,7 @@ memleak_duration = "1h"  # 60 iterations, the fewest that are judged
 memleak_explain = false
 """
 
-ORDINARY = '''
+ORDINARY = """
 
 def test_ordinary_{n}(as_before):
     pass
@@ -211,7 +211,7 @@ async def test_ordinary_async_{n}(as_before):
     began = os.times().elapsed
     await asyncio.sleep(0.05)
     assert os.times().elapsed - began >= 0.03
-'''
+"""
 
 
 @pytest.fixture
