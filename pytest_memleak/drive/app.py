@@ -117,6 +117,7 @@ class AppUnderTest:
         self.routes: dict[str, int] = {}
         self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
+        self._runs_lifespan = True
         self._starting: asyncio.Lock | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -125,10 +126,12 @@ class AppUnderTest:
     async def start(self) -> None:
         """Run the lifespan's startup on the running loop; a second call returns at once.
 
+        Nothing is done where the test runs the lifespan itself, as asgi-lifespan's LifespanManager does.
+
         Raises:
             DriveError: when the app reports that its startup failed.
         """
-        if self._lifespan is not None:
+        if self._lifespan is not None or not self._runs_lifespan:
             return
         self._starting = self._starting or asyncio.Lock()
         async with self._starting:
@@ -148,10 +151,15 @@ class AppUnderTest:
             await lifespan.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The boundary: every request passes here, is counted, and finds the lifespan's state."""
+        """The boundary: every request passes here, is counted, and finds the lifespan started, and its state."""
+        if scope["type"] == "lifespan":
+            self._runs_lifespan = False
+            await self.app(scope, receive, send)
+            return
+        await self.start()  # a client of the test's own, say for websockets, may come first
         if self._lifespan is not None and self._lifespan.state:
             scope["state"] = dict(self._lifespan.state)
-        if not self.counting or scope["type"] == "lifespan":
+        if not self.counting:
             await self.app(scope, receive, send)
             return
         self.requests += 1

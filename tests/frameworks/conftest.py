@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ APPS = Path(__file__).parent / "apps"
 CONFIGURATION = """
 [tool.pytest]
 asyncio_default_fixture_loop_scope = "function"
-memleak_app = "app:app"
+memleak_app = "{app}"
 memleak_duration = "1h"  # 60 iterations, the fewest that are judged
 memleak_max_growth = "5MB/24h"
 """
@@ -46,8 +45,11 @@ def check_app(pytester: pytest.Pytester) -> Callable[..., Checked]:
     """Check the app of one framework with the given tests."""
 
     def check(framework: str, tests: str) -> Checked:
-        shutil.copy(APPS / f"{framework}_app.py", pytester.path / "app.py")
-        pytester.path.joinpath("pyproject.toml").write_text(CONFIGURATION, encoding="utf-8")
+        source = (APPS / f"{framework}_app.py").read_text(encoding="utf-8")
+        pytester.path.joinpath("app.py").write_text(source, encoding="utf-8")
+        # A factory where an app can be started only once.
+        app = "app:make_app()" if "def make_app()" in source else "app:app"
+        pytester.path.joinpath("pyproject.toml").write_text(CONFIGURATION.format(app=app), encoding="utf-8")
         pytester.makepyfile(test_it=tests)
         pytester.runpytest_subprocess("--memcheck", "--junitxml=junit.xml", "--timeout=100")
         said = {
@@ -58,6 +60,6 @@ def check_app(pytester: pytest.Pytester) -> Callable[..., Checked]:
             }
             for case in ElementTree.parse(pytester.path / "junit.xml").iter("testcase")
         }
-        return Checked(said=said, source=(pytester.path / "app.py").read_text(encoding="utf-8").splitlines())
+        return Checked(said=said, source=source.splitlines())
 
     return check

@@ -238,3 +238,59 @@ def test_apps_that_wait_for_more_after_their_last_word_are_ended(project, memche
         "test_app[complete]": "passed",
         "test_app[failed]": "error",
     }
+
+
+def test_lifespan_starts_before_a_request_of_the_tests_own_client(project, memcheck):
+    project.makepyfile(
+        """
+        import app
+        import httpx
+        import pytest
+
+        @pytest.mark.memleak
+        async def test_a(memleak):
+            transport = httpx.ASGITransport(memleak.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+                await client.get("/ok")
+            assert app.events == ["startup"]
+
+        def test_after():
+            assert app.events == ["startup", "shutdown"]
+        """
+    )
+
+    memcheck().assert_outcomes(passed=2)
+    project.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_lifespan_that_the_test_runs_itself_is_not_run_twice(project, memcheck):
+    project.makepyfile(
+        """
+        import app
+        import httpx
+        import pytest
+
+        async def lifespan_only(under_test):
+            sent = []
+            messages = iter(["lifespan.startup", "lifespan.shutdown"])
+
+            async def receive():
+                return {"type": next(messages)}
+
+            async def send(message):
+                sent.append(message["type"])
+
+            await under_test({"type": "lifespan"}, receive, send)
+
+        @pytest.mark.memleak
+        async def test_a(memleak):
+            await lifespan_only(memleak.app)
+            transport = httpx.ASGITransport(memleak.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+                await client.get("/ok")
+            assert app.events == ["startup", "shutdown"]
+            app.events.clear()
+        """
+    )
+
+    memcheck().assert_outcomes(passed=1)

@@ -1,35 +1,33 @@
-"""Sanic in its ASGI mode: listeners, streaming with `response.send`, tasks of the app."""
+"""Sanic in its ASGI mode: listeners, streaming with `response.send`, tasks of the app.
+
+Sanic keeps signals and routes in the process: a second app, or a second start, is refused.
+"""
 
 import httpx
 from sanic import Sanic, text
 
-app = Sanic("memleak_test", configure_logging=False)
 kept = []
 worked = 0
+app = Sanic("memleak_test", configure_logging=False)
 
 
-@app.before_server_start
 async def start(app):
     app.ctx.client = httpx.AsyncClient(verify=False)
 
 
-@app.after_server_stop
 async def stop(app):
     await app.ctx.client.aclose()
 
 
-@app.get("/healthy")
 async def healthy(request):
     return text("ok")
 
 
-@app.get("/leaky")
 async def leaky(request):
     kept.append(bytearray(20_000))  # the leak
     return text("ok")
 
 
-@app.get("/stream")
 async def stream(request):
     response = await request.respond()
     for _ in range(10):
@@ -42,23 +40,16 @@ async def work():
     worked += 1
 
 
-@app.get("/background")
 async def background(request):
     request.app.add_task(work())
     return text("ok")
 
 
-@app.get("/injected")
 async def injected(request):
     return text(str(request.app.ctx.client.is_closed))
 
 
-@app.get("/unclosed")
-async def unclosed(request):
-    client = httpx.AsyncClient(verify=False)  # the open client
-    return text(str(client.is_closed))
-
-
-@app.websocket("/echo")
-async def echo(request, socket):
-    await socket.send(await socket.recv())
+app.before_server_start(start)
+app.after_server_stop(stop)
+for view in (healthy, leaky, stream, background, injected):
+    app.add_route(view, f"/{view.__name__}")
