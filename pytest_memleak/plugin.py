@@ -164,7 +164,7 @@ class Checking:
         try:
             checked = make_checked(item, self.options, self.gathered.add)
         except SettingsError as error:
-            pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{item.nodeid}: {error}", pytrace=False) from None
         if checked is None:
             return
         if checked.settings.isolate and not self._isolated:
