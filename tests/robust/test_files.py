@@ -11,7 +11,7 @@ import pytest
 WRITER = """
 import sys
 from pathlib import Path
-from pytest_memleak.session import write_whole
+from pytest_memleak.writing import write_whole
 
 for _ in range(200):
     write_whole(Path(sys.argv[1]), sys.argv[2] * 300_000)
