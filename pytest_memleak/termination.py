@@ -31,9 +31,37 @@ def interrupt_on_sigterm(config: pytest.Config) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
+    _guard_forks(interrupt)
+
     def restore() -> None:
         if signal.getsignal(signal.SIGTERM) is interrupt:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     signal.signal(signal.SIGTERM, interrupt)
     config.add_cleanup(restore)
+
+
+def _guard_forks(handler: object) -> None:
+    """Let a child that is forked while `handler` is set end by SIGTERM from its first moment on.
+
+    A signal that arrives while Python starts the child is forgotten when a handler is set: multiprocessing's
+    `terminate` right after `start` would have no effect.
+    """
+    if not hasattr(os, "register_at_fork"):
+        return
+    masks: list[set[int]] = []
+
+    def before() -> None:
+        if signal.getsignal(signal.SIGTERM) is handler:
+            masks.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})))
+
+    def in_parent() -> None:
+        if masks:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def in_child() -> None:
+        if masks:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
