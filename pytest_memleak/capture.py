@@ -1,7 +1,8 @@
 """Keeps what pytest records for its own reports from growing with the iterations.
 
-pytest keeps every log record, warning and (with `--capture=sys`) every printed line of a test until the
-test is over. Repeated 1,440 times that would read as the app's growth, so only the last iteration's is kept.
+pytest keeps every log record, warning and printed line of a test until the test is over. Repeated 1,440
+times that would read as the app's growth, or drown the report of a failure in a day of logs, so only the last
+iteration's is kept.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class PytestRecordings:
         self._printed = [
             (text, text.buffer, text.buffer.tell())
             for text in (sys.stdout, sys.stderr)
-            if isinstance(getattr(text, "buffer", None), io.BytesIO)
+            # In memory, or pytest's temporary file; never what the user has redirected standard output to.
+            if isinstance(getattr(text, "buffer", None), io.BytesIO) or type(text).__name__ == "EncodedFile"
         ]
 
     def before_iteration(self) -> None:

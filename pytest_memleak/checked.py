@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 
 from pytest_memleak.api import run_without_loop
+from pytest_memleak.baseline import judged
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
-from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.drive.iterate import Drive, NotMeasured
 from pytest_memleak.isolation import exchange_of
 from pytest_memleak.options import Options, item_settings
+from pytest_memleak.outputs import Outputs
 from pytest_memleak.progress import ProgressLine
 from pytest_memleak.report import junit, text
 from pytest_memleak.run import LeakRun, Surroundings
@@ -39,6 +41,21 @@ def why_not_repeatable(item: pytest.Item) -> str | None:
     return None
 
 
+class CheckedItem(pytest.Item):
+    """An item that is checked although no test function stands for it."""
+
+    def make_check(self, keep: Callable[[dict[str, Any]], None]) -> CheckedTest:
+        """Its check.
+
+        Args:
+            keep: takes the entry of the record as soon as it is known.
+
+        Raises:
+            SettingsError: for a setting that cannot be used.
+        """
+        raise NotImplementedError
+
+
 def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, Any]], None]) -> CheckedTest | None:
     """The check of a test that is marked (or of any, with --memcheck-all), None where there is none to do.
 
@@ -50,6 +67,8 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     Raises:
         SettingsError: for a marker argument that cannot be used, or a marked test that cannot be repeated.
     """
+    if isinstance(item, CheckedItem):
+        return item.make_check(keep)
     marked = item.get_closest_marker("memleak") is not None
     if not (marked or options.check_all):
         return None
@@ -57,7 +76,7 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     problem = why_not_repeatable(item)
     if problem is None:
         assert isinstance(item, pytest.Function)
-        return CheckedTest(item, settings, Drive(), keep)
+        return CheckedTest(item, settings, Drive(), keep, options.outputs)
     if marked:
         raise SettingsError(f"the test cannot be checked for leaks: {problem}; write it as a plain test function")
     return None
@@ -73,13 +92,15 @@ def wants_simulated_loop(item: pytest.Item, options: Options) -> bool:
         return False
 
 
-def keep_verdict(item: pytest.Item, verdict: Verdict, record: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def keep_verdict(
+    item: pytest.Item, verdict: Verdict, record: Callable[[dict[str, Any]], None], *, all_samples: bool = False
+) -> dict[str, Any]:
     """Put a verdict where the reports find it: properties, a section of the test, the session's record.
 
     Returns:
         its entry in the record.
     """
-    entry = verdict.as_dict(item.nodeid, root=str(item.config.rootpath))
+    entry = verdict.as_dict(item.nodeid, root=str(item.config.rootpath), all_samples=all_samples)
     record(entry)
     properties = item.user_properties
     # A rerun of the same test replaces what it said before.
@@ -98,15 +119,22 @@ class CheckedTest:
         settings: what to check against.
         drive: its app and traffic.
         keep: takes the entry of the record as soon as it is known.
+        outputs: the reports to write, and the baseline to compare with.
     """
 
     def __init__(
-        self, item: pytest.Function, settings: Settings, drive: Drive, keep: Callable[[dict[str, Any]], None]
+        self,
+        item: pytest.Item,
+        settings: Settings,
+        drive: Drive,
+        keep: Callable[[dict[str, Any]], None],
+        outputs: Outputs,
     ) -> None:
         self.item = item
         self.settings = settings
         self.drive = drive
         self._record = keep
+        self._outputs = outputs
         self._entry: dict[str, Any] | None = None
         self._attached: dict[str, Any] | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -151,6 +179,8 @@ class CheckedTest:
                 if run.verdict is not None:
                     self._keep(_skipped(run.verdict, error))
                 raise
+        if self._outputs.baseline:
+            verdict = judged(verdict, self.item.nodeid, self._outputs.baseline, self._outputs.fail_over)
         entry = self._keep(verdict)
         if self.settings.fails_test(verdict.outcome):
             pytest.fail(text.failure_text(entry), pytrace=False)
@@ -176,7 +206,8 @@ class CheckedTest:
             # The last word when the process dies in the middle of the test.
             said = "the process that ran the test ended in the middle of it"
             if report.failed:
-                said = f"setup failed: {report.longreprtext.strip().rpartition(chr(10))[2]}"
+                reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
+                said = f"setup failed: {reason}"
             verdict = Verdict(outcome="error", message=said, settings=self.settings)
             if report.failed:
                 self._keep(verdict)
@@ -184,9 +215,20 @@ class CheckedTest:
                 report.__dict__["memleak"] = verdict.as_dict(self.item.nodeid)
         if self._entry is not None and self._entry is not self._attached:
             report.__dict__["memleak"] = self._attached = self._entry
+            if getattr(self.item.config.option, "htmlpath", None):
+                self._attach_html(report, self._entry)
+
+    def _attach_html(self, report: pytest.TestReport, entry: dict[str, Any]) -> None:
+        """Show the test's part of the HTML report in pytest-html's page."""
+        from pytest_html import extras
+
+        from pytest_memleak.report import html
+
+        report.__dict__["extras"] = [*getattr(report, "extras", ()), extras.html(html.fragment(entry))]
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
-        self._entry = keep_verdict(self.item, verdict, self._record)
+        all_samples = self._outputs.json_path is not None
+        self._entry = keep_verdict(self.item, verdict, self._record, all_samples=all_samples)
         return self._entry
 
     @contextlib.contextmanager
@@ -200,7 +242,7 @@ class CheckedTest:
                 root=str(config.rootpath),
                 probes=tuple(probes),
                 watchers=(PytestRecordings(), line) if line else (PytestRecordings(),),
-                catch_warnings="recwarn" not in self.item.fixturenames,
+                catch_warnings="recwarn" not in getattr(self.item, "fixturenames", ()),
                 journal=journal,
             )
         finally:
@@ -260,7 +302,9 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _skipped(verdict: Verdict, error: BaseException) -> Verdict:
-    """A test that skips itself in an iteration is no error."""
+    """A test that skips itself in an iteration is no error, nor is a scanned operation that only fails."""
+    if isinstance(error, NotMeasured):
+        return replace(verdict, outcome="not_measured", message=str(error))
     if isinstance(error, pytest.skip.Exception):
         return replace(verdict, outcome="not_measured", message=f"skipped by the test: {error}")
     return verdict

@@ -41,7 +41,7 @@ def memleak_client(request: pytest.FixtureRequest, memleak_app: object) -> httpx
     try:
         return drive.client
     except DriveError as error:
-        pytest.fail(f"{request.node.nodeid}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{request.node.nodeid}: {error}", pytrace=False) from None
 
 
 @pytest.fixture

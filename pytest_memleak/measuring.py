@@ -62,6 +62,8 @@ class MemoryCheck:
     def begin(self) -> None:
         """Take the heap out of the collector's sight; the first iteration comes next."""
         self._heap.freeze()
+        # What earlier tests have freed must not come back at the end as if this run had freed it.
+        self.sensor.trim()
         if self._tracer:
             self._tracer.start()
         self._began = real_perf_counter()
@@ -107,6 +109,7 @@ class MemoryCheck:
             requests_by_iteration=self._requests[: self.sensor.count],
             requests=app.requests if app else None,
             failed_requests=app.failed_requests if app else 0,
+            refused_requests=app.refused_requests if app else 0,
             routes=dict(app.routes) if app else {},
             rss_peak_bytes=self.sensor.peak_bytes() or None,
             memory_limit_bytes=self._settings.memory_limit_bytes or memory_limit_bytes(),

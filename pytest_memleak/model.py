@@ -69,6 +69,7 @@ class Finding:
         details: further lines (a table, a stack, the remedy).
         path: the file, absolute; reports make it relative to the root directory.
         line: the line in that file.
+        owner: whose code it is about: ``app``, ``Python`` or a dependency like ``httpx 0.28.1``; None where unknown.
         fails: whether this finding alone makes the verdict ``leak``.
     """
 
@@ -77,6 +78,7 @@ class Finding:
     details: tuple[str, ...] = ()
     path: str | None = None
     line: int | None = None
+    owner: str | None = None
     fails: bool = False
 
 
@@ -186,6 +188,7 @@ class GrowthFacts:
         trimmed_bytes: how much RSS one trim of the heap gave back after the run.
         threads_per_iteration: growth in threads.
         clients_per_iteration: growth in unclosed clients.
+        tasks_per_iteration: growth in unfinished asyncio tasks.
         requests_per_iteration: requests one iteration sends; 0 without an app.
         linear_to_the_end: whether the last third still grew like the one before it.
     """
@@ -198,6 +201,7 @@ class GrowthFacts:
     trimmed_bytes: float | None = None
     threads_per_iteration: float = 0.0
     clients_per_iteration: float = 0.0
+    tasks_per_iteration: float = 0.0
     requests_per_iteration: float = 0.0
     linear_to_the_end: bool = False
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+
+from pytest_memleak.outputs import Outputs, add_output_options, output_flags, output_ini, read_outputs
+from pytest_memleak.scan_options import ScanOptions, add_scan_options, read_scan, scan_flags, scan_ini
 
 if TYPE_CHECKING:
     from pytest_memleak.settings import Settings
@@ -86,12 +88,14 @@ class Options(NamedTuple):
     Args:
         check_all: check every test as if it were marked.
         values: raw settings by name, flag over ini.
-        report_path: where leak_report.txt goes.
+        outputs: the reports to write and the baseline to compare with.
+        scan: the app to scan, or None.
     """
 
     check_all: bool
     values: Mapping[str, object]
-    report_path: Path
+    outputs: Outputs
+    scan: ScanOptions | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -108,9 +112,8 @@ def add_options(parser: pytest.Parser) -> None:
         option.declare(parser, group)
     help_allow = "clients that may stay open: library.Class or path:line, with wildcards, one a line"
     parser.addini("memleak_allow_unclosed", help_allow, type="linelist", default=None)
-    help_report = "path of the text report (default: leak_report.txt in the root directory)"
-    group.addoption("--memcheck-report", dest="memleak_report", default=None, metavar="PATH", help=help_report)
-    parser.addini("memleak_report", help_report, type="string", default=None)
+    add_output_options(parser, group)
+    add_scan_options(parser, group)
     help_app = "import string of the ASGI app (or its factory), like myapp.main:app"
     parser.addini("memleak_app", help_app, type="string", default=None)
 
@@ -121,12 +124,12 @@ def read_options(config: pytest.Config) -> Options | None:
     Raises:
         pytest.UsageError: for a flag or ini value that cannot be used.
     """
-    other_ini = ("memleak_report", "memleak_app", "memleak_allow_unclosed")
+    other_ini = (*output_ini(), *scan_ini(), "memleak_app", "memleak_allow_unclosed")
     ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), *other_ini)}
-    flags = {name: config.getoption(name) for name in (*(o.ini for o in _OPTIONS), "memleak_report")}
+    flag_names = {**{o.ini: o.flag for o in _OPTIONS}, **output_flags(), **scan_flags()}
+    flags = {name: config.getoption(name) for name in flag_names}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
-        flag_names = {**{o.ini: o.flag for o in _OPTIONS}, "memleak_report": "--memcheck-report"}
         for name, value in flags.items():
             if value is not None:
                 raise pytest.UsageError(
@@ -146,11 +149,8 @@ def read_options(config: pytest.Config) -> Options | None:
         raise pytest.UsageError(f"memleak: {error}") from None
     if values["isolate"] and _debugs(config):
         raise pytest.UsageError(f"memleak: {NO_DEBUGGER}")
-    if flags["memleak_report"] is not None:
-        report = config.invocation_params.dir / flags["memleak_report"]
-    else:
-        report = config.rootpath / (ini["memleak_report"] or "leak_report.txt")
-    return Options(check_all=check_all, values=values, report_path=report)
+    outputs, scan = read_outputs(config, ini), read_scan(config, ini)
+    return Options(check_all=check_all, values=values, outputs=outputs, scan=scan)
 
 
 def _read_ini(config: pytest.Config, name: str) -> Any:

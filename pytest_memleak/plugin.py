@@ -62,6 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
         config.pluginmanager.register(Isolating(config))
+        if options.scan:
+            from pytest_memleak.scanning import Scanning
+
+            config.pluginmanager.register(Scanning(config, options), "memleak_scanning")
         if not checking.reports_elsewhere:
             interrupt_on_sigterm(config)
 
@@ -91,11 +95,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if DRIVE not in item.stash:
+    if DRIVE not in item.stash or not isinstance(item, pytest.Function):
         return (yield)
     from pytest_memleak.checked import in_place_of_body
 
-    assert isinstance(item, pytest.Function)
     with in_place_of_body(item, item.stash.get(CHECKED, None), item.stash[DRIVE]):
         return (yield)
 
@@ -113,8 +116,7 @@ class Checking:
 
         self.config = config
         self.options = options
-        self.gathered = Gathered(options)
-        self._problem: str | None = None
+        self.gathered = Gathered(options, config.rootpath)
 
     @property
     def _isolated(self) -> bool:
@@ -162,7 +164,7 @@ class Checking:
         try:
             checked = make_checked(item, self.options, self.gathered.add)
         except SettingsError as error:
-            pytest.fail(f"{item.nodeid}: {error}", pytrace=False)
+            raise pytest.fail.Exception(f"{item.nodeid}: {error}", pytrace=False) from None
         if checked is None:
             return
         if checked.settings.isolate and not self._isolated:
@@ -190,7 +192,7 @@ class Checking:
 
     def pytest_sessionfinish(self) -> None:
         if not self.reports_elsewhere:
-            self._problem = self.gathered.write_report()
+            self.gathered.write_reports()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        self.gathered.summarize(terminalreporter, self._problem)
+        self.gathered.summarize(terminalreporter)

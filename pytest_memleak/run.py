@@ -114,13 +114,18 @@ class LeakRun:
             try:
                 async with entered_clock(self.settings) as self.drive.clock:
                     day = await self._through_the_day(body, memory)
+                readings = self._watch.close()
                 resources = judge_resources(
-                    self._watch.close(),
+                    readings,
                     allow_unclosed=self.settings.allow_unclosed,
                     warm_up=WARM_UP,
                     root=self._around.root,
                 )
-                measured = replace(day.measured, total_s=real_perf_counter() - began)
+                measured = replace(
+                    day.measured,
+                    total_s=real_perf_counter() - began,
+                    open_counts={series.kind: series.counts for series in readings.series},
+                )
                 self.verdict = conclude(
                     measured, day.decided, resources, day.explanation, day.traced, root=self._around.root
                 )
@@ -197,9 +202,15 @@ class LeakRun:
         decided: MemoryLook | EarlyStop,
         caught: CaughtWarnings,
     ) -> Explanation | None:
-        if not (self.settings.explain and is_worth_explaining(measured, decided)):
+        if not self.settings.explain:
             return None
-        counts, _ = judge_resources(self._watch.readings(), warm_up=WARM_UP)
+        counts, left_open = judge_resources(
+            self._watch.readings(), allow_unclosed=self.settings.allow_unclosed, warm_up=WARM_UP, root=self._around.root
+        )
+        # A descriptor or a child process does not tell who opened it: what keeps it may.
+        placeless = any(finding.fails and finding.path is None for finding in left_open)
+        if not (placeless or is_worth_explaining(measured, decided)):
+            return None
 
         async def step() -> None:
             await self._step(body)

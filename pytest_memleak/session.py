@@ -6,7 +6,6 @@ import datetime
 import os
 import platform
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +14,23 @@ import pytest
 from pytest_memleak.options import Options
 from pytest_memleak.settings import make_settings
 from pytest_memleak.units import format_duration
-
-SCHEMA = 1
+from pytest_memleak.writing import Written, workflow_commands, write_reports
 
 
 class Gathered:
     """The entries of all checked tests of a session, in order of the first arrival.
 
     A test that is run again (reruns) replaces its entry.
+
+    Args:
+        options: what was asked for.
+        root: the root directory.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, root: Path) -> None:
         self.options = options
+        self._root = root
+        self._written = Written()
         self.entries: dict[str, dict[str, Any]] = {}
         self.not_checked: dict[str, str] = {}
         self._started = datetime.datetime.now(datetime.UTC)
@@ -50,29 +54,41 @@ class Gathered:
             f"{format_duration(settings.step_s)}), budget {settings.max_growth.text}"
         )
 
-    def summarize(self, terminal: pytest.TerminalReporter, problem: str | None) -> None:
+    def summarize(self, terminal: pytest.TerminalReporter) -> None:
         """The section at the end of the session, when a test was checked."""
-        if problem:
+        for problem in self._written.problems:
             terminal.write_line(f"memleak: {problem}", yellow=True)
         if not self.entries:
             if terminal.verbosity >= 0:
                 terminal.write_line("memleak: no test was checked; mark tests with @pytest.mark.memleak")
             return
         from pytest_memleak.report import text
+        from pytest_memleak.report.facts import sorted_entries
 
         terminal.write_sep("=", "memleak")
         if terminal.verbosity >= 0:
-            terminal.write_line(text.summary_table(text.sorted_entries(self.entries.values())))
-        for line in text.headlines(self.entries.values()):
+            terminal.write_line(text.summary_table(sorted_entries(self.entries.values())))
+        for line in (*text.headlines(self.entries.values()), *self._compared()):
             terminal.write_line(line)
-        if not problem:
-            terminal.write_line(f"memleak: report written to {self.options.report_path}")
+        for path in self._written.paths:
+            what = "baseline" if path == self.options.outputs.save_path else "report"
+            terminal.write_line(f"memleak: {what} written to {path}")
+        for line in workflow_commands(self.record(), self._root):
+            terminal.write_line(line)
+
+    def _compared(self) -> list[str]:
+        """What differs from the baseline; a regression is among the headlines."""
+        from pytest_memleak.report import text
+
+        return text.differences(self.record())
 
     def record(self) -> dict[str, Any]:
         """The record of the session: plain builtins."""
         from importlib.metadata import version
 
-        return {
+        from pytest_memleak.report.record import SCHEMA
+
+        record: dict[str, Any] = {
             "schema": SCHEMA,
             "tool": {"name": "pytest-memleak", "version": version("pytest-memleak")},
             "environment": {
@@ -84,18 +100,18 @@ class Gathered:
             },
             "tests": list(self.entries.values()),
             "not_checked": [f"{nodeid}: {reason}" for nodeid, reason in self.not_checked.items()],
+            "baseline": None,
         }
+        outputs = self.options.outputs
+        if outputs.baseline:
+            from pytest_memleak.baseline import compare_record
 
-    def write_report(self) -> str | None:
-        """Write leak_report.txt; returns a sentence when that failed, for the terminal."""
-        from pytest_memleak.report import text
+            record["baseline"] = compare_record(outputs.baseline, record, outputs.fail_over)
+        return record
 
-        path = self.options.report_path
-        try:
-            write_whole(path, text.report(self.record()))
-        except OSError as error:
-            return f"the report {path} could not be written ({error.strerror or error}); the verdicts stand"
-        return None
+    def write_reports(self) -> None:
+        """Write every report that was asked for."""
+        self._written = write_reports(self.record(), self.options.outputs, self._root)
 
 
 def _sensors() -> list[str]:
@@ -104,25 +120,3 @@ def _sensors() -> list[str]:
     heap = ["C heap"] if hasattr(psutil, "heap_info") else []
     blocks = ["Python blocks"] if sys.getallocatedblocks() else []
     return ["RSS", *heap, *blocks]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees the old one or the whole new one, never half.
-
-    Raises:
-        OSError: when the folder or the file cannot be written.
-    """
-    path = path.resolve()  # a link stays a link
-    if path.exists() and not path.is_file():  # a device or a pipe: nothing there to replace
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise

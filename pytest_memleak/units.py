@@ -135,6 +135,18 @@ def parse_traffic(text: object) -> float:
     return number / per_s
 
 
+def parse_percent(text: object) -> float:
+    """The share in a percentage such as ``"10%"``: 0.1.
+
+    Raises:
+        UnitError: when `text` is not a percentage.
+    """
+    value = _quantity(text[:-1], {"": 1}, "") if isinstance(text, str) and text.endswith("%") else None
+    if value is None:
+        raise UnitError(f"{text!r} is not a percentage; write it like '10%'")
+    return value / 100
+
+
 def format_bytes(value: float) -> str:
     """A size for people: ``"712 B"``, ``"34.7 kB"``, ``"1,204 MB"`` (powers of 1,000, as the budgets)."""
     for unit, scale in (("MB", 10**6), ("kB", 10**3)):

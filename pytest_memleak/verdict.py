@@ -39,6 +39,7 @@ class Verdict:
         traced: growth of traced bytes in a traced run, or None.
         growth: the one of the two that decides, or None.
         samples: column name to values, one per iteration.
+        warm_up_iterations: how many at the start the deciding sensor's judgement leaves out.
         memory_limit_bytes: for the forecast.
         forecast: what the rate means for the container, or None.
         rss_peak_bytes: the highest RSS seen, between samples too.
@@ -65,6 +66,7 @@ class Verdict:
     traced: Growth | None = None
     growth: Growth | None = None
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    warm_up_iterations: int | None = None
     rss_peak_bytes: int | None = None
     severity: Severity | None = None
     forecast: Mapping[str, Any] | None = None
@@ -89,7 +91,7 @@ class Verdict:
             root: the directory that paths of findings are relative to.
             all_samples: keep every sample instead of about 240 of them.
         """
-        rss = self.samples.get("rss_bytes") or ()
+        rss, budget = self.samples.get("rss_bytes") or (), self.budget_bytes_per_iteration
         return {
             "nodeid": nodeid,
             "verdict": self.outcome,
@@ -101,7 +103,9 @@ class Verdict:
             "simulated_s": self.simulated_s,
             "real_s": round(self.real_s, 3),
             "total_s": round(self.total_s, 3),
-            "budget_mb_per_24h": self._per_24h(self.budget_bytes_per_iteration),
+            "warm_up_iterations": self.warm_up_iterations,
+            "budget_mb_per_24h": self._per_24h(budget),
+            "budget_bytes_per_iteration": None if budget is None else round(budget, 3),
             "growth": {
                 "live": self._growth_dict(self.live),
                 "rss": self._growth_dict(self.rss),
@@ -122,16 +126,7 @@ class Verdict:
             "forecast": dict(self.forecast) if self.forecast else None,
             "unclosed_clients": sum(r.count_end for r in self.resources if r.kind == "client"),
             "resources": [{**asdict(r), "sites": list(r.sites)} for r in self.resources],
-            "findings": [
-                {
-                    "kind": f.kind,
-                    "summary": f.summary,
-                    "details": list(f.details),
-                    "path": None if f.path is None else relative_path(f.path, root),
-                    "line": f.line,
-                }
-                for f in self.findings
-            ],
+            "findings": [_finding_dict(finding, root) for finding in self.findings],
             "samples": self._samples_dict(all_samples),
         }
 
@@ -151,6 +146,8 @@ class Verdict:
             "low_mb_per_24h": self._per_24h(growth.low_bytes_per_iteration),
             "high_mb_per_24h": self._per_24h(growth.high_bytes_per_iteration),
             "bytes_per_iteration": round(rate, 1),
+            "low_bytes_per_iteration": round(growth.low_bytes_per_iteration, 1),
+            "high_bytes_per_iteration": round(growth.high_bytes_per_iteration, 1),
             "bytes_per_request": None if per_request is None else round(per_request, 2),
         }
 
@@ -166,3 +163,14 @@ class Verdict:
             if column:
                 columns[name] = [column[i] for i in kept]
         return columns
+
+
+def _finding_dict(finding: Finding, root: str) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "summary": finding.summary,
+        "details": list(finding.details),
+        "path": None if finding.path is None else relative_path(finding.path, root),
+        "line": finding.line,
+        "owner": finding.owner,
+    }

@@ -25,8 +25,8 @@ IMPORTERS = {
     "memray": ("explain.native",),
 }
 """Who may import a library, as far as a rule says so."""
-HEAVY = {"httpx", "psutil", "memray", "tabulate", "time_machine", "jinja2", "asyncio"}
-AT_EVERY_START = ("__init__", "plugin", "options", "fixtures", "settings", "units", "model")
+HEAVY = {"httpx", "psutil", "memray", "tabulate", "time_machine", "jinja2", "pygal", "asyncio"}
+AT_EVERY_START = ("__init__", "plugin", "options", "outputs", "fixtures", "settings", "units", "model")
 """Imported in every pytest run of every project that has the plugin installed."""
 LONGEST_MODULE, LONGEST_FUNCTION = 320, 55
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pytest_memleak.explain import wording
 from pytest_memleak.model import GrowthFacts
 
-Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "garbage", "unknown"]
+Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "unknown"]
 
 # The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
 _MOST = 0.6
@@ -40,7 +40,6 @@ def cause_of(
     growth: GrowthFacts,
     python_bytes_per_iteration: float,
     python_live_bytes_per_iteration: float = 0.0,
-    cycle_bytes_per_iteration: float = 0.0,
 ) -> Cause:
     """Name the kind of growth.
 
@@ -48,7 +47,6 @@ def cause_of(
         growth: what the sensors measured.
         python_bytes_per_iteration: what tracemalloc saw staying, bytes per iteration.
         python_live_bytes_per_iteration: the same as the live-bytes sensor counts it, by blocks.
-        cycle_bytes_per_iteration: what only ``gc.collect()`` freed, bytes per iteration.
 
     Returns:
         The kind and one sentence with its numbers.
@@ -60,24 +58,21 @@ def cause_of(
         return _rss_alone(growth)
     if share >= _MOST:
         text = f"Python objects: {wording.size(python_bytes_per_iteration)} per iteration stay allocated"
-        return Cause(kind="python", sentence=text + _clients(growth))
-    if cycle_bytes_per_iteration >= _MOST * reference(growth) > 0:
-        size = wording.size(cycle_bytes_per_iteration)
-        return Cause(kind="garbage", sentence=f"reference cycles: gc.collect() frees {size} per iteration")
+        return Cause(kind="python", sentence=text + _left_open(growth))
     whole = wording.size(reference(growth))
     if share >= _LITTLE:
         text = (
             f"Python objects and native memory together: {wording.size(python_bytes_per_iteration)} of "
             f"{whole} per iteration are Python objects, the rest is native"
         )
-        return Cause(kind="mixed", sentence=text + _clients(growth))
+        return Cause(kind="mixed", sentence=text + _left_open(growth))
     if reference(growth) <= 0:
         return Cause(kind="unknown", sentence="no growth that a kind could be named for")
     text = (
         f"native allocations: {whole} per iteration, of which Python's allocators know "
         f"{wording.size(python_bytes_per_iteration)}"
     )
-    return Cause(kind="native", sentence=text + _clients(growth))
+    return Cause(kind="native", sentence=text + _left_open(growth))
 
 
 def _rss_alone(growth: GrowthFacts) -> Cause:
@@ -104,7 +99,10 @@ def _rss_alone(growth: GrowthFacts) -> Cause:
     return Cause(kind="unknown", sentence=f"{head}: memory maps or freed memory not returned")
 
 
-def _clients(growth: GrowthFacts) -> str:
-    if growth.clients_per_iteration <= 0.01:
-        return ""
-    return f"; {wording.count(growth.clients_per_iteration)} clients per iteration are left open"
+def _left_open(growth: GrowthFacts) -> str:
+    """What stays beside the memory, and holds it as a rule."""
+    left = (
+        (growth.clients_per_iteration, "clients per iteration are left open"),
+        (growth.tasks_per_iteration, "asyncio tasks per iteration never finish"),
+    )
+    return "".join(f"; {wording.count(rate)} {what}" for rate, what in left if rate > 0.01)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
 from pytest_memleak.explain.cause import Cause, cause_of, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
-from pytest_memleak.explain.lines import line_finding
+from pytest_memleak.explain.lines import Line, line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
 from pytest_memleak.explain.objects import (
     cycles_finding,
@@ -97,11 +98,10 @@ class _Inquiry:
         try:
             watched = await self._part("the holder scan", self._holders)
             lines = await self._part("the search for allocating lines", self._lines) or Lines()
-            cycles = watched.cycle_bytes if watched else 0.0
-            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration, cycles)
+            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration)
             if cause.kind in ("native", "mixed", "maps", "unknown"):
                 await self._part("the search for native allocations", self._native)
-            self._add_cycles(watched, cause)
+            self._add_cycles(watched)
             ranked = await self._part("the ranking of routes", self._rank_routes) or ()
         except StepFailed as failed:
             self._notes.append(str(failed))
@@ -157,12 +157,21 @@ class _Inquiry:
         lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
-        if lines.rows:
-            site = lines.rows[0].site
+        site = next((line.site for line in lines.rows if self._may_lead(line)), None)
+        if site is not None:
             self._top_line = f"{wording.place(site.path, self._root)}:{site.line}"
         if lines.note:
             self._notes.append(lines.note)
         return lines
+
+    def _may_lead(self, line: Line) -> bool:
+        """Whether a line may be named as the one that leaks.
+
+        Freed blocks are reused, and tracemalloc credits a small leak to whoever asked for them first, often the
+        client of the test: a holder that is not the test's own knows better.
+        """
+        held_elsewhere = self._top_holder is not None and Path(line.site.path).stem not in self._top_holder
+        return not (line.is_driver and line.inside and held_elsewhere)
 
     async def _native(self) -> Native:
         native = await native_leaks(self._step)
@@ -182,11 +191,11 @@ class _Inquiry:
         self._notes += [note] if note else []
         return ranked
 
-    def _add_cycles(self, watched: Watched | None, cause: Cause) -> None:
-        """Cycles are normal; they are told where nothing else explains the growth or the gc is off."""
-        if watched is None or watched.cycle_bytes < max(1.0, reference(self._growth) / 2):
+    def _add_cycles(self, watched: Watched | None) -> None:
+        """Samples are taken after a full collection: cycles are no part of the growth, but stay where the gc is off."""
+        if gc.isenabled() or watched is None or watched.cycle_bytes < max(1.0, reference(self._growth) / 2):
             return
-        finding = cycles_finding(watched) if cause.kind != "python" or not gc.isenabled() else None
+        finding = cycles_finding(watched)
         self._findings += [finding] if finding else []
 
     def _hint(self, cause: Cause) -> None:

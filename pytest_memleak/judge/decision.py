@@ -14,12 +14,17 @@ from pytest_memleak.judge.growth import (
     envelope,
     fit,
     full_teeth,
+    mean_line,
     retained_jumps,
     warm_up_end,
 )
 
 _FEWEST_USABLE = 40
 _LOOKS_TO_PASS = 2
+_NOISY = 0.25
+"""Noise is large when its standard deviation is this share of what the budget allows in the run."""
+_MOST_MEMORY = 0.4
+"""Deviations of neighbouring blocks that go together more than this make the line's interval too narrow."""
 _JUMP_BYTES = (50_000.0, 1_000_000.0)
 """The least and the most that a single step must measure to count as a jump; between them three budgets."""
 
@@ -84,7 +89,28 @@ def look(series: Sequence[float], budget: float, *, last: bool) -> SensorLook:
     above = (two_thirds.plain.low > budget and two_thirds.stepped.rate > budget and end.stepped.rate > budget) or (
         end.stepped.low > budget and two_thirds.stepped.low > budget
     )
-    return SensorLook(passes=passes, leaks=still_growing and above, suspicious=end.stepped.low > budget)
+    leaks = still_growing and above
+    if last and (by_means := _look_at_means(steady, budget)):
+        passes, leaks = passes or by_means.passes, leaks and by_means.leaks
+    return SensorLook(passes=passes, leaks=leaks, suspicious=end.stepped.low > budget)
+
+
+def _look_at_means(steady: Sequence[float], budget: float) -> SensorLook | None:
+    """The last look where noise is as large as what the budget allows in the whole run; None where it is not.
+
+    There the envelope's rise towards the end is as large as the budget, and the verdict needs the means, too.
+    """
+    n = len(steady)
+    whole, two_thirds, end = mean_line(steady), mean_line(steady[n // 3 :]), mean_line(steady[-(n // 3) :], 16)
+    if not (whole and two_thirds and end) or whole.wander < _NOISY * budget * n:
+        return None
+    return SensorLook(
+        passes=whole.slope.high < budget
+        and max(two_thirds.slope.rate, end.slope.rate) < budget
+        and whole.memory < _MOST_MEMORY,
+        leaks=whole.slope.low > budget,
+        suspicious=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)

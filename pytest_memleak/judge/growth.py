@@ -175,26 +175,51 @@ def _best_step(t: Sequence[float], residuals: Sequence[float], sxx: float) -> _S
     return best
 
 
-def reported_growth(series: Sequence[float]) -> Growth:
-    """The rate people read: ordinary least squares on block means of the last half.
+@dataclass(frozen=True, slots=True)
+class MeanLine:
+    """A straight line through block means.
 
-    Unbiased, where the envelope fit of the verdict is deliberately careful.
+    Args:
+        slope: of the line.
+        wander: the standard deviation of the values around it, in bytes.
+        memory: the correlation of each block's deviation with the next one's; far from 0 the interval is too narrow.
     """
-    half = series[len(series) // 2 :]
-    size = max(1, len(half) // 24)
-    count = len(half) // size
+
+    slope: Slope
+    wander: float
+    memory: float
+
+
+def mean_line(series: Sequence[float], blocks: int = 24) -> MeanLine | None:
+    """Ordinary least squares on the means of `blocks` blocks; None for fewer than four values.
+
+    Unbiased where the envelope is careful: the lowest value still to come rises towards the end of any noise.
+    """
+    size = max(1, len(series) // blocks)
+    count = len(series) // size
     if count < 4:
-        return Growth(bytes_per_iteration=0.0, low_bytes_per_iteration=0.0, high_bytes_per_iteration=0.0)
-    offset = len(half) - count * size
-    means = [sum(half[offset + i * size : offset + (i + 1) * size]) / size for i in range(count)]
+        return None
+    offset = len(series) - count * size
+    means = [sum(series[offset + i * size : offset + (i + 1) * size]) / size for i in range(count)]
     t = [i - (count - 1) / 2 for i in range(count)]
     sxx = sum(x * x for x in t)
     mean = sum(means) / count
     slope = sum(x * y for x, y in zip(t, means, strict=True)) / sxx
-    misfit = sum((y - mean - slope * x) ** 2 for x, y in zip(t, means, strict=True))
+    residuals = [y - mean - slope * x for x, y in zip(t, means, strict=True)]
+    misfit = sum(r * r for r in residuals)
     error = t99(count - 2) * ((misfit / (count - 2) / sxx) ** 0.5 + _NOISE_FLOOR_BYTES / sxx**0.5)
+    line = [mean + slope * ((i + 0.5) / size - count / 2) for i in range(count * size)]
+    wander = (sum((y - x) ** 2 for x, y in zip(line, series[offset:], strict=True)) / len(line)) ** 0.5
+    memory = sum(a * b for a, b in pairwise(residuals)) / misfit if misfit else 0.0
+    return MeanLine(Slope(slope / size, (slope - error) / size, (slope + error) / size), wander, memory)
+
+
+def reported_growth(series: Sequence[float]) -> Growth:
+    """The rate people read: the line through the block means of the last half."""
+    line = mean_line(series[len(series) // 2 :])
+    slope = line.slope if line else Slope(0.0, 0.0, 0.0)
     return Growth(
-        bytes_per_iteration=slope / size,
-        low_bytes_per_iteration=(slope - error) / size,
-        high_bytes_per_iteration=(slope + error) / size,
+        bytes_per_iteration=slope.rate,
+        low_bytes_per_iteration=slope.low,
+        high_bytes_per_iteration=slope.high,
     )

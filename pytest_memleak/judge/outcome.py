@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_memleak.judge.audit import audited
+from pytest_memleak.judge.growth import warm_up_end
 from pytest_memleak.judge.limits import MemoryGuard, forecast, severity
 from pytest_memleak.judge.live import live_series
 from pytest_memleak.judge.memory import MemoryLook, Readings
@@ -34,6 +36,8 @@ class Measured:
     memory_limit_bytes: int
     real_s: float
     total_s: float
+    refused_requests: int = 0
+    open_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
     def iterations(self) -> int:
@@ -91,6 +95,7 @@ def conclude(
     counts, left_open = resources
     explanation = explanation or Explanation()
     memory = _stopped(measured, decided) if isinstance(decided, EarlyStop) else _decided(measured, decided)
+    memory = audited(memory, measured.refused_requests)
     failing = [finding for finding in left_open if finding.fails]
     outcome, message = memory.outcome, memory.message
     if failing:
@@ -105,7 +110,8 @@ def conclude(
         findings=(*memory.findings, *left_open, *explanation.findings, *traced),
         notes=(*memory.notes, *explanation.notes),
         cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
-        top_line=explanation.top_line or next((_place(f, root) for f in failing if f.path), None),
+        # The line where a task waits or a client is made; what it holds may come from innocent lines.
+        top_line=next((_place(f, root) for f in failing if f.path), explanation.top_line),
         top_holder=explanation.top_holder,
     )
 
@@ -142,12 +148,19 @@ def _decided(measured: Measured, decided: MemoryLook) -> Verdict:
         rss=decided.rss_growth,
         traced=decided.traced_growth,
         growth=growth,
+        warm_up_iterations=_warm_up(measured, decided),
         severity=severity(per_24h),
         forecast=forecast(measured.readings.rss_bytes[-1], per_24h, measured.memory_limit_bytes),
         findings=tuple(findings),
         notes=tuple(notes),
         **_facts(measured),
     )
+
+
+def _warm_up(measured: Measured, decided: MemoryLook) -> int:
+    """Iterations that the deciding sensor's judgement leaves out: the first sample, and what its shape says."""
+    by_rss = decided.worse is decided.rss_growth
+    return 1 + warm_up_end((measured.readings.rss_bytes if by_rss else measured.live_bytes)[1:])
 
 
 def _facts(measured: Measured) -> dict[str, Any]:
@@ -171,6 +184,7 @@ def _facts(measured: Measured) -> dict[str, Any]:
             "vms_bytes": readings.vms_bytes,
             "live_bytes": [round(value) for value in measured.live_bytes],
             "traced_bytes": readings.traced_bytes,
+            **{f"{kind}_count": counts for kind, counts in measured.open_counts.items()},
         },
     }
 

@@ -39,7 +39,9 @@ def describe_tasks(loop: asyncio.AbstractEventLoop | None) -> tuple[ResourceGrou
     if loop is None:
         return ()
     coroutines = [task.get_coro() for task in asyncio.all_tasks(loop)]
-    return _grouped((_name_of(coroutine), _waits_at(coroutine)) for coroutine in coroutines)
+    # The run's own task, which holds the app's lifespan open, would be named as the app's.
+    apps = [coroutine for coroutine in coroutines if not _is_own(coroutine)]
+    return _grouped((_name_of(coroutine), _waits_at(coroutine)) for coroutine in apps)
 
 
 def describe_threads() -> tuple[ResourceGroup, ...]:
@@ -60,6 +62,11 @@ def _grouped(places: Iterable[tuple[str, Site | None]]) -> tuple[ResourceGroup, 
 def _name_of(awaitable: Any) -> str:
     name: str = getattr(awaitable, "__qualname__", None) or type(awaitable).__qualname__
     return name
+
+
+def _is_own(awaitable: Any) -> bool:
+    code = getattr(awaitable, "cr_code", None)
+    return code is not None and origin.kind_of(code.co_filename) == "plugin"
 
 
 def _waits_at(awaitable: Any) -> Site | None:

@@ -61,10 +61,6 @@ def test_small_objects_are_counted_as_the_sensor_counts_them() -> None:
     assert cause_of(facts(9_600, 9_600), 2_400, 9_600).kind == "python"
 
 
-def test_cycles_are_a_kind_of_their_own() -> None:
-    assert cause_of(facts(5_000, 5_000), 100, 100, cycle_bytes_per_iteration=4_900).kind == "garbage"
-
-
 def line(path: str, size: float, *, steady: bool = True, driver: bool = False) -> Line:
     return Line(
         site=Site(path=path, line=1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
 import sys
 import tracemalloc
@@ -64,7 +65,8 @@ class Jealous(dict):  # type: ignore[type-arg]
 def test_calls_no_code_of_the_apps(module: types.ModuleType) -> None:
     module.HOLDER = holder = Jealous()
     numbers = iter(range(10_000))
-    explanation = explained(lambda: dict.__setitem__(holder, next(numbers), Jealous()))
+    facts = dataclasses.replace(FACTS, rss_bytes_per_iteration=100, live_bytes_per_iteration=100)
+    explanation = explained(lambda: dict.__setitem__(holder, next(numbers), Jealous()), facts)
     assert explanation.top_holder == "planted_module.HOLDER"
     assert explanation.notes == ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 CONFIG = "[pytest]\nasyncio_default_fixture_loop_scope = function\n"
@@ -41,6 +43,46 @@ def test_line_holder_and_cause(project):
     assert "cause       Python objects" in report
     assert "line        test_it.py:7" in report
     assert "held by     test_it.Cache.store" in report
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="calls malloc of the C library")
+def test_cycles_that_the_collector_frees_are_not_the_cause(project):
+    source = """
+        import ctypes, pytest
+
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+
+        class Knot:
+            def __init__(self):
+                self.itself, self.weight = self, [0.0] * 50
+
+        @pytest.mark.memleak(ARGUMENTS)
+        def test_it():
+            for _ in range(20):
+                Knot()
+            libc.memset(libc.malloc(2_000), 1, 2_000)
+        """
+    report = run(project, source.replace("ARGUMENTS", QUICK), failed=1)
+    assert "cause       native allocations" in report
+    assert "cycles" not in report
+
+
+def test_what_keeps_unclosed_descriptors_is_named(project):
+    source = """
+        import pytest, socket
+
+        KEPT = []
+
+        @pytest.mark.memleak(duration="60min")
+        def test_it():
+            KEPT.append(socket.socket())
+        """
+    report = run(project, source, failed=1)
+    assert "file descriptors after 60 iterations" in report
+    assert "line        test_it.py:7" in report
+    assert "held by     test_it.KEPT" in report
 
 
 def test_values_are_never_printed(project):

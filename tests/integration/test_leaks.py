@@ -94,6 +94,26 @@ def test_small_leak_under_a_budget_per_request(project, memcheck, properties):
     assert float(found["test_leak"]["bytes_per_request"]) == pytest.approx(450, rel=0.1)
 
 
+def test_what_an_earlier_test_freed_does_not_excuse_memory_maps(project, memcheck, properties):
+    project.makepyfile(
+        """
+        import pytest
+
+        pins = []
+
+        def test_earlier():
+            freed = [bytearray(60_000) for _ in range(1_000)]  # small enough to come from the heap
+            pins.append(bytearray(60_000))  # the end of the heap stays in use: nothing is given back by itself
+
+        @pytest.mark.memleak(max_growth="1kB/request", explain=False)
+        async def test_memory_maps(memleak):
+            await memleak.send([("GET", "/map")], count=1)
+        """
+    )
+    memcheck().assert_outcomes(passed=1, failed=1)
+    assert properties()["test_memory_maps"]["verdict"] == "leak"
+
+
 def test_max_memory_stops_the_run(project, memcheck, properties):
     project.makepyfile(
         """

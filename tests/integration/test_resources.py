@@ -234,3 +234,35 @@ def test_classes_are_as_before_after_a_failing_body(project):
         failed=1,
         passed=1,
     )
+
+
+def test_the_runs_own_tasks_are_not_named_as_the_apps(project):
+    report = run(
+        project,
+        """
+        import asyncio, pytest
+
+        async def app(scope, receive, send):
+            if scope["type"] == "lifespan":
+                await receive()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+                await send({"type": "lifespan.shutdown.complete"})
+            else:
+                asyncio.create_task(asyncio.sleep(1_000_000))
+                await send({"type": "http.response.start", "status": 200})
+                await send({"type": "http.response.body"})
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        MARK
+        async def test_it(memleak_client):
+            await memleak_client.get("/")
+        """,
+        failed=1,
+    )
+    assert "+60 sleep" in report
+    assert "Lifespan" not in report
+    assert "line   " not in report  # sleep waits in Python's own code

@@ -167,6 +167,9 @@ def test_interrupt_leaves_a_report(project, memcheck, report, kind):
         import signal
         import pytest
 
+        # A shell's background job starts with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
         @pytest.mark.memleak
         def test_a():
             pass

@@ -99,6 +99,7 @@ def test_marker_argument(project, workers):
         [f"*.py::test_{i}: {message}".replace("[", "[[]") for i, message in enumerate(MARKERS.values())]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling of the above exception*")
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
 
 

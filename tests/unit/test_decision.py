@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shapes import BUDGET, START, filling, judged, linear, series
 
 from pytest_memleak.judge.decision import Standing, look, looks
+from pytest_memleak.judge.growth import mean_line
 
 
 def stairs(times_budget: float, factor: float = 1.125, length: int = 1440):
@@ -190,3 +191,34 @@ def test_verdict_does_not_depend_on_the_size_of_the_process(rate, offset):
 
 def test_flat_series_without_any_noise():
     assert judged([START] * 300, first=120) == ("passed", 150)
+
+
+def noisy(seed, growth, budget):
+    """White noise as large as what the budget allows in the whole run, and growth of a multiple of the budget."""
+    chance = random.Random(seed)
+    return [5e7 + chance.gauss(0, budget * DAY) + growth * budget * i for i in range(DAY)]
+
+
+DAY = 1440
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_noise_as_large_as_the_budget_is_no_leak(seed):
+    # The lowest value still to come rises towards the end of any noise: by the envelope alone one in four is a leak.
+    seen = look(noisy(seed, 0, 640.0), 640.0, last=True)
+    assert not seen.leaks
+    assert seen.passes
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_leak_in_noise_as_large_as_the_budget_does_not_pass(seed):
+    assert not look(noisy(seed, 4, 640.0), 640.0, last=True).passes
+
+
+def test_slow_noise_is_not_passed_by_its_means():
+    # Deviations that last for hours: the interval of the line through the means is far too narrow.
+    chance, level, slow = random.Random(1), 0.0, []
+    for _ in range(DAY):
+        level = 0.995 * level + chance.gauss(0, 640.0 * DAY * 0.1)
+        slow.append(5e7 + level)
+    assert mean_line(slow).memory > 0.4

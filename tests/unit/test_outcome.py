@@ -187,7 +187,8 @@ def test_record_has_every_key_whatever_the_verdict():
         "findings", "samples",
     }  # fmt: skip
     assert set(entries[0]["growth"]["live"]) == {
-        "mb_per_24h", "low_mb_per_24h", "high_mb_per_24h", "bytes_per_iteration", "bytes_per_request",
+        "mb_per_24h", "low_mb_per_24h", "high_mb_per_24h", "bytes_per_iteration", "low_bytes_per_iteration",
+            "high_bytes_per_iteration", "bytes_per_request",
     }  # fmt: skip
     assert set(entries[0]["rss"]) == {"start_bytes", "peak_bytes", "end_bytes"}
 

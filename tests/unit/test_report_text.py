@@ -39,6 +39,7 @@ def record(*entries) -> dict:
         },
         "tests": list(entries),
         "not_checked": [],
+        "baseline": None,
     }
 
 
