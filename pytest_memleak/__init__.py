@@ -6,12 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_memleak.api import Memleak, acheck, check
+    from pytest_memleak.drive.replay import recorded_traffic
+    from pytest_memleak.drive.scan import ScanOperation
+    from pytest_memleak.drive.traffic import Request
     from pytest_memleak.sense.probes import ClientProbe
     from pytest_memleak.verdict import MemoryLeakError, Verdict
 
-__all__ = ["ClientProbe", "Memleak", "MemoryLeakError", "Verdict", "acheck", "check"]
+__all__ = [
+    "ClientProbe",
+    "Memleak",
+    "MemoryLeakError",
+    "Request",
+    "ScanOperation",
+    "Verdict",
+    "acheck",
+    "check",
+    "recorded_traffic",
+]
 
-_HOMES = {"ClientProbe": "sense.probes", "MemoryLeakError": "verdict", "Verdict": "verdict"}
+_HOMES = {
+    "ClientProbe": "sense.probes",
+    "MemoryLeakError": "verdict",
+    "recorded_traffic": "drive.replay",
+    "Request": "drive.traffic",
+    "ScanOperation": "drive.scan",
+    "Verdict": "verdict",
+}
 
 
 def __getattr__(name: str) -> Any:

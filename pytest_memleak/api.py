@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_memleak.drive.iterate import Clock, Drive
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import httpx
 
     from pytest_memleak.drive.app import AppUnderTest
+    from pytest_memleak.drive.traffic import Request
+    from pytest_memleak.drive.websocket import WebSocket
 
 _Result = TypeVar("_Result")
 
@@ -55,14 +58,21 @@ class Memleak:
         return self._drive.client
 
     def send(
-        self, mix: Sequence[Sequence[Any]], *, count: int = 10, concurrency: int = 1
+        self,
+        mix: Sequence[Sequence[Any] | Request],
+        *,
+        count: int = 10,
+        concurrency: int = 1,
+        new_clients: bool = False,
     ) -> Coroutine[Any, Any, list[httpx.Response]]:
         """Send a mix of requests to the app.
 
         Args:
-            mix: ``(method, path)``, ``(method, path, weight)`` or ``(method, path, weight, json)`` each.
+            mix: ``(method, path)``, ``(method, path, weight)``, ``(method, path, weight, json)`` or a
+                `pytest_memleak.Request` each; ``{n}`` in any of their texts is another number in every request.
             count: how many requests.
             concurrency: how many at the same time.
+            new_clients: each request comes from a client of its own; else one client keeps its cookies.
 
         Returns:
             the responses in the order of sending; unhandled exceptions of the app are 500 responses.
@@ -71,7 +81,25 @@ class Memleak:
             DriveError: for a mix, count or concurrency that cannot be sent, or when there is no app.
         """
         _ = self._drive.app  # already now: a test that forgets to await has sent nothing, which is an error
-        return self._drive.send(mix, count=count, concurrency=concurrency)
+        return self._drive.send(mix, count=count, concurrency=concurrency, new_clients=new_clients)
+
+    def websocket(
+        self, path: str, *, headers: Mapping[str, str] | None = None, subprotocols: Sequence[str] = ()
+    ) -> AbstractAsyncContextManager[WebSocket]:
+        """Open a websocket to the app: ``async with memleak.websocket("/ws") as websocket``.
+
+        Args:
+            path: path and query.
+            headers: further headers.
+            subprotocols: those that the client speaks.
+
+        Returns:
+            a context manager; it gives a client with `send`, `receive`, `send_json`, `receive_json`, `close`
+            and `vanish`, and closes the connection at its end.
+        """
+        from pytest_memleak.drive.websocket import connect
+
+        return connect(self._drive.app, path, headers=headers, subprotocols=subprotocols)
 
     def watch(self, instance: object, *, is_open: Callable[[Any], bool] | None = None, name: str | None = None) -> None:
         """Track one object like a client: it must be closed before the end of the app's shutdown.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import hypot
 from pathlib import Path
@@ -18,7 +18,7 @@ from pytest_memleak.verdict import Verdict
 SCHEMA = 1
 _KIND = "pytest-memleak baseline"
 _ALIKE = 0.8
-"""How much of two node ids must be the same for one to be taken for the other, renamed."""
+"""How much of two names must be the same for one test to be taken for the other, renamed."""
 
 # What a quiet app's growth differs by from run to run, which the interval within one run does not know.
 _FLOOR = {"live": (512.0, 16.0), "rss": (4_000.0, 100.0)}
@@ -177,7 +177,8 @@ def compare(old: Tested | None, new: Tested | None, fail_over: float | None = No
     if sensor is None:
         return Compared(status="not_comparable", summary="the two runs have no sensor in common")
     before, now = old.rates[sensor], new.rates[sensor]
-    difference = now.rate - before.rate
+    # Memory that shrank was still settling: that it no longer does is no growth.
+    difference = now.rate - max(before.rate, 0.0)
     margin = hypot(now.high - now.low, before.high - before.low) / 2
     per_iteration, per_request = _FLOOR[sensor]
     floor = per_iteration if new.per == "iteration" else per_request + per_iteration / new.requests_per_iteration
@@ -245,16 +246,15 @@ def compare_tests(baseline: Baseline, now: Mapping[str, Tested | None], fail_ove
 
 
 def _renamed(old: Mapping[str, Tested], new: Mapping[str, Tested | None]) -> dict[str, str]:
-    """New node ids to those of the baseline that they were, as far as names tell."""
+    """New node ids to those of the baseline that they were, as far as names tell: moved, or alike in one file."""
     gone = [nodeid for nodeid in old if nodeid not in new]
-    return dict(_pairs([nodeid for nodeid in new if nodeid not in old], gone))
-
-
-def _pairs(added: list[str], gone: list[str]) -> Iterator[tuple[str, str]]:
-    for nodeid in added:
-        name = nodeid.rpartition("::")[2]
+    found = {}
+    for nodeid in [nodeid for nodeid in new if nodeid not in old]:
+        place, _, name = nodeid.rpartition("::")
         moved = [other for other in gone if other.rpartition("::")[2] == name]
-        alike = moved or difflib.get_close_matches(nodeid, gone, n=1, cutoff=_ALIKE)
-        if alike:
-            gone.remove(alike[0])
-            yield nodeid, alike[0]
+        beside = {other.rpartition("::")[2]: other for other in gone if other.rpartition("::")[0] == place}
+        alike = [beside[other] for other in difflib.get_close_matches(name, beside, n=1, cutoff=_ALIKE)]
+        if was := moved or alike:
+            gone.remove(was[0])
+            found[nodeid] = was[0]
+    return found

@@ -19,7 +19,7 @@ from pytest_memleak.api import run_without_loop
 from pytest_memleak.baseline import judged
 from pytest_memleak.capture import PytestRecordings
 from pytest_memleak.drive.app import DriveError
-from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.drive.iterate import Drive, NotMeasured
 from pytest_memleak.isolation import exchange_of
 from pytest_memleak.options import Options, item_settings
 from pytest_memleak.outputs import Outputs
@@ -41,6 +41,21 @@ def why_not_repeatable(item: pytest.Item) -> str | None:
     return None
 
 
+class CheckedItem(pytest.Item):
+    """An item that is checked although no test function stands for it."""
+
+    def make_check(self, keep: Callable[[dict[str, Any]], None]) -> CheckedTest:
+        """Its check.
+
+        Args:
+            keep: takes the entry of the record as soon as it is known.
+
+        Raises:
+            SettingsError: for a setting that cannot be used.
+        """
+        raise NotImplementedError
+
+
 def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, Any]], None]) -> CheckedTest | None:
     """The check of a test that is marked (or of any, with --memcheck-all), None where there is none to do.
 
@@ -52,6 +67,8 @@ def make_checked(item: pytest.Item, options: Options, keep: Callable[[dict[str, 
     Raises:
         SettingsError: for a marker argument that cannot be used, or a marked test that cannot be repeated.
     """
+    if isinstance(item, CheckedItem):
+        return item.make_check(keep)
     marked = item.get_closest_marker("memleak") is not None
     if not (marked or options.check_all):
         return None
@@ -107,7 +124,7 @@ class CheckedTest:
 
     def __init__(
         self,
-        item: pytest.Function,
+        item: pytest.Item,
         settings: Settings,
         drive: Drive,
         keep: Callable[[dict[str, Any]], None],
@@ -225,7 +242,7 @@ class CheckedTest:
                 root=str(config.rootpath),
                 probes=tuple(probes),
                 watchers=(PytestRecordings(), line) if line else (PytestRecordings(),),
-                catch_warnings="recwarn" not in self.item.fixturenames,
+                catch_warnings="recwarn" not in getattr(self.item, "fixturenames", ()),
                 journal=journal,
             )
         finally:
@@ -285,7 +302,9 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _skipped(verdict: Verdict, error: BaseException) -> Verdict:
-    """A test that skips itself in an iteration is no error."""
+    """A test that skips itself in an iteration is no error, nor is a scanned operation that only fails."""
+    if isinstance(error, NotMeasured):
+        return replace(verdict, outcome="not_measured", message=str(error))
     if isinstance(error, pytest.skip.Exception):
         return replace(verdict, outcome="not_measured", message=f"skipped by the test: {error}")
     return verdict

@@ -109,6 +109,7 @@ class MemoryCheck:
             requests_by_iteration=self._requests[: self.sensor.count],
             requests=app.requests if app else None,
             failed_requests=app.failed_requests if app else 0,
+            refused_requests=app.refused_requests if app else 0,
             routes=dict(app.routes) if app else {},
             rss_peak_bytes=self.sensor.peak_bytes() or None,
             memory_limit_bytes=self._settings.memory_limit_bytes or memory_limit_bytes(),

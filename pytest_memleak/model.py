@@ -69,6 +69,7 @@ class Finding:
         details: further lines (a table, a stack, the remedy).
         path: the file, absolute; reports make it relative to the root directory.
         line: the line in that file.
+        owner: whose code it is about: ``app``, ``Python`` or a dependency like ``httpx 0.28.1``; None where unknown.
         fails: whether this finding alone makes the verdict ``leak``.
     """
 
@@ -77,6 +78,7 @@ class Finding:
     details: tuple[str, ...] = ()
     path: str | None = None
     line: int | None = None
+    owner: str | None = None
     fails: bool = False
 
 

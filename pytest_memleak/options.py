@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from pytest_memleak.outputs import Outputs, add_output_options, output_flags, output_ini, read_outputs
+from pytest_memleak.scan_options import ScanOptions, add_scan_options, read_scan, scan_flags, scan_ini
 
 if TYPE_CHECKING:
     from pytest_memleak.settings import Settings
@@ -88,11 +89,13 @@ class Options(NamedTuple):
         check_all: check every test as if it were marked.
         values: raw settings by name, flag over ini.
         outputs: the reports to write and the baseline to compare with.
+        scan: the app to scan, or None.
     """
 
     check_all: bool
     values: Mapping[str, object]
     outputs: Outputs
+    scan: ScanOptions | None = None
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -110,6 +113,7 @@ def add_options(parser: pytest.Parser) -> None:
     help_allow = "clients that may stay open: library.Class or path:line, with wildcards, one a line"
     parser.addini("memleak_allow_unclosed", help_allow, type="linelist", default=None)
     add_output_options(parser, group)
+    add_scan_options(parser, group)
     help_app = "import string of the ASGI app (or its factory), like myapp.main:app"
     parser.addini("memleak_app", help_app, type="string", default=None)
 
@@ -120,9 +124,9 @@ def read_options(config: pytest.Config) -> Options | None:
     Raises:
         pytest.UsageError: for a flag or ini value that cannot be used.
     """
-    other_ini = (*output_ini(), "memleak_app", "memleak_allow_unclosed")
+    other_ini = (*output_ini(), *scan_ini(), "memleak_app", "memleak_allow_unclosed")
     ini = {name: _read_ini(config, name) for name in (*(o.ini for o in _OPTIONS), *other_ini)}
-    flag_names = {**{o.ini: o.flag for o in _OPTIONS}, **output_flags()}
+    flag_names = {**{o.ini: o.flag for o in _OPTIONS}, **output_flags(), **scan_flags()}
     flags = {name: config.getoption(name) for name in flag_names}
     check_all = bool(config.getoption("memcheck_all"))
     if not (config.getoption("memcheck") or check_all):
@@ -145,7 +149,8 @@ def read_options(config: pytest.Config) -> Options | None:
         raise pytest.UsageError(f"memleak: {error}") from None
     if values["isolate"] and _debugs(config):
         raise pytest.UsageError(f"memleak: {NO_DEBUGGER}")
-    return Options(check_all=check_all, values=values, outputs=read_outputs(config, ini))
+    outputs, scan = read_outputs(config, ini), read_scan(config, ini)
+    return Options(check_all=check_all, values=values, outputs=outputs, scan=scan)
 
 
 def _read_ini(config: pytest.Config, name: str) -> Any:

@@ -62,6 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
         checking = config.stash[ACTIVE] = Checking(config, options)
         config.pluginmanager.register(checking, "memleak_checking")
         config.pluginmanager.register(Isolating(config))
+        if options.scan:
+            from pytest_memleak.scanning import Scanning
+
+            config.pluginmanager.register(Scanning(config, options), "memleak_scanning")
         if not checking.reports_elsewhere:
             interrupt_on_sigterm(config)
 
@@ -91,11 +95,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    if DRIVE not in item.stash:
+    if DRIVE not in item.stash or not isinstance(item, pytest.Function):
         return (yield)
     from pytest_memleak.checked import in_place_of_body
 
-    assert isinstance(item, pytest.Function)
     with in_place_of_body(item, item.stash.get(CHECKED, None), item.stash[DRIVE]):
         return (yield)
 

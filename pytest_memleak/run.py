@@ -190,7 +190,8 @@ class LeakRun:
             watcher.before_iteration()
         with self._deadline:
             await body()
-            self.drive.iteration += 1
+        self.drive.iteration += 1
+        with self._deadline:
             await advance_to(self.drive.clock, self.drive.iteration * self.settings.step_s)
 
     async def _explain(

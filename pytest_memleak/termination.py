@@ -24,6 +24,8 @@ def interrupt_on_sigterm(config: pytest.Config) -> None:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
+            if not callable(signal.getsignal(signal.SIGINT)):  # ignored, as in a shell's background job
+                raise KeyboardInterrupt
             signal.raise_signal(signal.SIGINT)
         else:  # a child that was forked: multiprocessing ends its processes by this signal
             signal.signal(signal.SIGTERM, signal.SIG_DFL)

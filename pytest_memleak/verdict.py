@@ -126,16 +126,7 @@ class Verdict:
             "forecast": dict(self.forecast) if self.forecast else None,
             "unclosed_clients": sum(r.count_end for r in self.resources if r.kind == "client"),
             "resources": [{**asdict(r), "sites": list(r.sites)} for r in self.resources],
-            "findings": [
-                {
-                    "kind": f.kind,
-                    "summary": f.summary,
-                    "details": list(f.details),
-                    "path": None if f.path is None else relative_path(f.path, root),
-                    "line": f.line,
-                }
-                for f in self.findings
-            ],
+            "findings": [_finding_dict(finding, root) for finding in self.findings],
             "samples": self._samples_dict(all_samples),
         }
 
@@ -172,3 +163,14 @@ class Verdict:
             if column:
                 columns[name] = [column[i] for i in kept]
         return columns
+
+
+def _finding_dict(finding: Finding, root: str) -> dict[str, Any]:
+    return {
+        "kind": finding.kind,
+        "summary": finding.summary,
+        "details": list(finding.details),
+        "path": None if finding.path is None else relative_path(finding.path, root),
+        "line": finding.line,
+        "owner": finding.owner,
+    }

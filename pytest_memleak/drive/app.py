@@ -23,6 +23,19 @@ class DriveError(Exception):
     """The app cannot be found, started, stopped or sent to; the message is one sentence with the remedy."""
 
 
+class ClientLeft(OSError):
+    """What sending to a client that has hung up raises in the app at last."""
+
+
+def comes_of_leaving(error: BaseException | None) -> bool:
+    """Whether an exception of the app only says that its client has left, which is no failure of the app."""
+    while error is not None:
+        if isinstance(error, ClientLeft) or type(error).__name__ in ("ClientDisconnect", "WebSocketDisconnect"):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def resolve_app(source: object) -> ASGIApp:
     """The ASGI app behind an object, a factory or an import string.
 
@@ -99,9 +112,12 @@ class AppUnderTest:
         self.counting = False
         self.requests = 0
         self.failed_requests = 0
+        self.refused_requests = 0
+        self.last_error: str | None = None
         self.routes: dict[str, int] = {}
         self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
+        self._runs_lifespan = True
         self._starting: asyncio.Lock | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -110,10 +126,12 @@ class AppUnderTest:
     async def start(self) -> None:
         """Run the lifespan's startup on the running loop; a second call returns at once.
 
+        Nothing is done where the test runs the lifespan itself, as asgi-lifespan's LifespanManager does.
+
         Raises:
             DriveError: when the app reports that its startup failed.
         """
-        if self._lifespan is not None:
+        if self._lifespan is not None or not self._runs_lifespan:
             return
         self._starting = self._starting or asyncio.Lock()
         async with self._starting:
@@ -133,10 +151,15 @@ class AppUnderTest:
             await lifespan.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The boundary: every request passes here, is counted, and finds the lifespan's state."""
+        """The boundary: every request passes here, is counted, and finds the lifespan started, and its state."""
+        if scope["type"] == "lifespan":
+            self._runs_lifespan = False
+            await self.app(scope, receive, send)
+            return
+        await self.start()  # a client of the test's own, say for websockets, may come first
         if self._lifespan is not None and self._lifespan.state:
             scope["state"] = dict(self._lifespan.state)
-        if not self.counting or scope["type"] == "lifespan":
+        if not self.counting:
             await self.app(scope, receive, send)
             return
         self.requests += 1
@@ -154,12 +177,14 @@ class AppUnderTest:
 
         try:
             await self.app(scope, receive, watched_send)
-        except Exception:
-            status = 500
+        except Exception as error:
+            if not comes_of_leaving(error):
+                status = 500
+                self.last_error = f"{type(error).__name__}: {error}"
             raise
         finally:
-            if status >= 500:
-                self.failed_requests += 1
+            self.failed_requests += status >= 500
+            self.refused_requests += 400 <= status < 500
             route = self._count_route(scope)
             if recorder is not None and self.recorded is not None:
                 self.recorded[route] = recorder
@@ -200,16 +225,21 @@ class _Lifespan:
         self._task = asyncio.create_task(self._run(), name="memleak lifespan")
         await self._started.wait()
         if self._failure is not None:
-            await self._task
+            await self._end()
             raise DriveError(f"the app's startup failed: {self._reason()}") from self._error
 
     async def stop(self) -> None:
         if not self._task.done():
             self._inbox.put_nowait({"type": "lifespan.shutdown"})
             await self._stopped.wait()
-            await self._task
+            await self._end()
         if self._failure is not None:
             raise DriveError(f"the app's shutdown failed: {self._reason()}") from self._error
+
+    async def _end(self) -> None:
+        """After its last word the app has nothing to do; one that goes on waiting for messages is ended."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
     def _reason(self) -> str:
         lines = [line.strip() for line in (self._failure or "").splitlines() if line.strip()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
 from pytest_memleak.drive.recorded import Replay
-from pytest_memleak.drive.traffic import Rotation, parse_mix, send
+from pytest_memleak.drive.traffic import WEBSOCKET, Request, Rotation, parse_mix, send, send_one
 
 if TYPE_CHECKING:
     import httpx
@@ -16,6 +16,10 @@ _NO_APP = (
     "there is no app to test: override the fixture memleak_app (return the ASGI app, a factory or an import string "
     "such as 'myapp.main:app'), or set memleak_app in the pytest configuration"
 )
+
+
+class NotMeasured(Exception):
+    """The traffic only met errors, so that there is nothing to judge; the message says which, and the remedy."""
 
 
 class Clock(Protocol):
@@ -49,7 +53,8 @@ class Drive:
         self.app_source = app_source
         self._app: AppUnderTest | None = None
         self._client: httpx.AsyncClient | None = None
-        self._sender: httpx.AsyncClient | None = None
+        self._senders: dict[bool, httpx.AsyncClient] = {}
+        self._sent = 0
         self._rotations: dict[tuple[int, ...], Rotation] = {}
         self._counting = False
         self.iteration = 0
@@ -92,7 +97,7 @@ class Drive:
     @property
     def clients(self) -> tuple[object, ...]:
         """The clients that this drive made; they are none of the app's."""
-        return tuple(client for client in (self._client, self._sender) if client is not None)
+        return (*((self._client,) if self._client else ()), *self._senders.values())
 
     async def record_routes(self, step: Callable[[], Awaitable[None]]) -> dict[str, Replay]:
         """Run one iteration and return, for each route it used, a replay of one of its requests."""
@@ -103,18 +108,43 @@ class Drive:
         finally:
             self.app.recorded = None
 
-    async def send(self, mix: Sequence[Sequence[Any]], *, count: int, concurrency: int) -> list[httpx.Response]:
-        """Send a mix of requests; the app's unhandled exceptions become 500 responses."""
-        if self._sender is None:
-            from pytest_memleak.drive.client import make_client
+    async def send(
+        self, mix: Sequence[Any], *, count: int, concurrency: int = 1, new_clients: bool = False
+    ) -> list[httpx.Response]:
+        """Send a mix of requests; the app's unhandled exceptions become 500 responses.
 
-            self._sender = make_client(self.app, raise_app_exceptions=False)
-        operations = parse_mix(mix)
-        weights = tuple(operation.weight for operation in operations)
+        Raises:
+            DriveError: when `count` or `concurrency` is below 1, or the mix cannot be sent.
+        """
+        for name, value in (("count", count), ("concurrency", concurrency)):
+            if value < 1 or value != int(value):
+                raise DriveError(f"{name}={value!r} must be a whole number of 1 or more")
+        requests = parse_mix(mix)
+        sender = self._sender(keeps_cookies=not new_clients)
+        weights = tuple(request.weight for request in requests)
         # The position is kept over the iterations, so that the proportions are exact. It is kept by the
         # weights and not by the requests: those may differ every time, and the harness must not grow.
         rotation = self._rotations.setdefault(weights, Rotation(weights))
-        return await send(self._sender, operations, rotation, count=count, concurrency=concurrency)
+
+        async def one(request: Request) -> httpx.Response:
+            self._sent += 1
+            if request.method == WEBSOCKET:
+                from pytest_memleak.drive.websocket import exchange
+
+                return await exchange(self.app, request, self._sent)
+            return await send_one(sender, request, self._sent)
+
+        chosen = [requests[next(rotation)] for _ in range(count)]
+        return await send(chosen, one, concurrency=concurrency)
+
+    def _sender(self, *, keeps_cookies: bool) -> httpx.AsyncClient:
+        if keeps_cookies not in self._senders:
+            from pytest_memleak.drive.client import make_client
+
+            self._senders[keeps_cookies] = make_client(
+                self.app, raise_app_exceptions=False, keeps_cookies=keeps_cookies
+            )
+        return self._senders[keeps_cookies]
 
     async def start(self) -> None:
         """Start the app's lifespan, when the test uses an app, and count requests from now on."""
@@ -126,7 +156,7 @@ class Drive:
         """Stop the lifespan and close the clients; a second call does nothing."""
         self._count(False)
         self.watch = _not_watching
-        clients, self._client, self._sender = (self._client, self._sender), None, None
+        clients, self._client, self._senders = (self._client, *self._senders.values()), None, {}
         try:
             if self._app is not None:
                 await self._app.stop()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
 from pytest_memleak.explain.cause import Cause, cause_of, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
-from pytest_memleak.explain.lines import line_finding
+from pytest_memleak.explain.lines import Line, line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
 from pytest_memleak.explain.objects import (
     cycles_finding,
@@ -156,12 +157,21 @@ class _Inquiry:
         lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
-        if lines.rows:
-            site = lines.rows[0].site
+        site = next((line.site for line in lines.rows if self._may_lead(line)), None)
+        if site is not None:
             self._top_line = f"{wording.place(site.path, self._root)}:{site.line}"
         if lines.note:
             self._notes.append(lines.note)
         return lines
+
+    def _may_lead(self, line: Line) -> bool:
+        """Whether a line may be named as the one that leaks.
+
+        Freed blocks are reused, and tracemalloc credits a small leak to whoever asked for them first, often the
+        client of the test: a holder that is not the test's own knows better.
+        """
+        held_elsewhere = self._top_holder is not None and Path(line.site.path).stem not in self._top_holder
+        return not (line.is_driver and line.inside and held_elsewhere)
 
     async def _native(self) -> Native:
         native = await native_leaks(self._step)

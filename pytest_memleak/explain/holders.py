@@ -248,6 +248,7 @@ def holder_finding(holder: Holder, watched: Watched) -> Finding:
         kind="holder",
         summary=f"{path} ({holder.kind}, {holder.name.owner}) grows by {rate}",
         details=tuple(details),
+        owner=holder.name.owner,
     )
 
 

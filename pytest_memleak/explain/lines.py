@@ -159,6 +159,7 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
         details=tuple(details),
         path=line.site.path,
         line=line.site.line,
+        owner=owner_of(line.site.path),
     )
 
 

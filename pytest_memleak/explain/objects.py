@@ -75,6 +75,7 @@ def linked_finding(name: Name, kind: type, grown: int, watched: Watched) -> Find
             f"{per_request(grown, watched, 'objects')}"
         ),
         details=("no collection grows: each object refers to the one before it",),
+        owner=name.owner,
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_memleak.judge.audit import audited
 from pytest_memleak.judge.growth import warm_up_end
 from pytest_memleak.judge.limits import MemoryGuard, forecast, severity
 from pytest_memleak.judge.live import live_series
@@ -35,6 +36,7 @@ class Measured:
     memory_limit_bytes: int
     real_s: float
     total_s: float
+    refused_requests: int = 0
     open_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @property
@@ -93,6 +95,7 @@ def conclude(
     counts, left_open = resources
     explanation = explanation or Explanation()
     memory = _stopped(measured, decided) if isinstance(decided, EarlyStop) else _decided(measured, decided)
+    memory = audited(memory, measured.refused_requests)
     failing = [finding for finding in left_open if finding.fails]
     outcome, message = memory.outcome, memory.message
     if failing:

@@ -1,4 +1,4 @@
-"""Charts of one test as inline SVG: memory and resources over simulated time.
+"""Charts of one test as inline SVG: memory and resources over time.
 
 Drawn by pygal, which is pure Python and quick: no browser engine is loaded into the process under test. Of
 its output only the drawing is kept; colours come from the page's style sheet, scripts and styles are left out.
@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from pytest_memleak.model import MB
+from pytest_memleak.report.facts import SERIES
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _POINTS = 240
@@ -81,9 +82,10 @@ def charts(entry: Entry) -> list[Chart]:
     hours = [seconds / _HOUR for seconds in entry["samples"].get("simulated_s", ())]
     if len(hours) < 2:
         return []
-    found = [_chart("Memory in MB", memory_lines(entry, hours), _warm_up_hours(entry, hours))]
+    axis = "hours" if entry["settings"].get("profile") == SERIES else "simulated hours"
+    found = [_chart("Memory in MB", axis, memory_lines(entry, hours), _warm_up_hours(entry, hours))]
     counted = resource_lines(entry, hours)
-    return [*found, _chart("Open resources", counted)] if counted else found
+    return [*found, _chart("Open resources", axis, counted)] if counted else found
 
 
 def memory_lines(entry: Entry, hours: Sequence[float]) -> list[Line]:
@@ -137,9 +139,9 @@ def _warm_up_hours(entry: Entry, hours: Sequence[float]) -> float | None:
     return hours[min(count, len(hours)) - 1] if count else None
 
 
-def _chart(title: str, lines: Sequence[Line], warm_up_hours: float | None = None) -> Chart:
+def _chart(title: str, axis: str, lines: Sequence[Line], warm_up_hours: float | None = None) -> Chart:
     return Chart(
-        title=title, svg=_draw(lines, warm_up_hours), lines=lines, rows=_rows(lines), warm_up_hours=warm_up_hours
+        title=title, svg=_draw(axis, lines, warm_up_hours), lines=lines, rows=_rows(lines), warm_up_hours=warm_up_hours
     )
 
 
@@ -159,7 +161,7 @@ def _value_at(points: Sequence[Point], time: float) -> float | None:
     return None
 
 
-def _draw(lines: Sequence[Line], warm_up_hours: float | None) -> str:
+def _draw(axis: str, lines: Sequence[Line], warm_up_hours: float | None) -> str:
     import pygal
 
     values = [value for line in lines for _, value in line.points]
@@ -174,7 +176,7 @@ def _draw(lines: Sequence[Line], warm_up_hours: float | None) -> str:
         show_legend=False,
         js=[],
         max_scale=7,
-        x_title="simulated hours",
+        x_title=axis,
         x_value_formatter=lambda value: f"{value:g}",
         value_formatter=lambda value: f"{value:g}",
     )

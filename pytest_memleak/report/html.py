@@ -97,4 +97,4 @@ def _described(chart: Chart) -> str:
     ends = (
         f"{line.name} from {line.points[0][1]:.4g} to {line.points[-1][1]:.4g}" for line in chart.lines if line.points
     )
-    return f"{chart.title} over simulated time: {'; '.join(ends)}. The table below has the numbers."
+    return f"{chart.title} over time: {'; '.join(ends)}. The table below has the numbers."

@@ -18,6 +18,7 @@ from pytest_memleak.report.facts import (
     printable,
     sorted_entries,
 )
+from pytest_memleak.report.upstream import at_fault, issue_text
 
 WIDTH = 100
 _BARS = "▁▂▃▄▅▆▇█"
@@ -35,6 +36,9 @@ def report(record: Mapping[str, Any]) -> str:
         parts += [summary_table(tests), ""]
     for entry in tests:
         parts += [section(entry), ""]
+        if issue := issue_text(entry, record):
+            # A text to copy: it keeps its own lines.
+            parts += [f"  This leak is {at_fault(entry)}'s. The text of an issue for its project:", "", issue, ""]
     heading, rows = compared(record)
     if heading:
         parts += [*_wrap(f"{heading}:", ""), *(line for row in rows for line in _compared_row(row)), ""]

@@ -64,7 +64,9 @@ class Watchdog:
             return False
         frame = sys._current_frames().get(self._owner.ident or 0)
         while frame is not None and frame.f_code.co_filename in _WAITING:
-            if self._works.threads.sleeps(frame.f_locals.get("self")):
+            # Thread.start waits for a thread to begin, which may sleep already.
+            starts = frame.f_code.co_name == "start"
+            if not starts and self._works.threads.sleeps(frame.f_locals.get("self")):
                 return True
             frame = frame.f_back
         return False

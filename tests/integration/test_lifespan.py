@@ -203,3 +203,94 @@ def test_frameworks_and_their_routes(project, memcheck, properties, report):
     assert "GET /items/{number} x 60" in written
     assert "GET /in_a_thread x 60" in written
     assert "GET /sub/page x 120" in written
+
+
+def test_apps_that_wait_for_more_after_their_last_word_are_ended(project, memcheck, properties):
+    """Quart does so after a failed startup; a loop without `return` does so after the shutdown."""
+    project.makepyfile(
+        """
+        import pytest
+
+        def make_app(answer_to_startup):
+            async def app(scope, receive, send):
+                if scope["type"] == "lifespan":
+                    while True:
+                        kind = (await receive())["type"]
+                        await send({"type": answer_to_startup if "startup" in kind else f"{kind}.complete"})
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b""})
+
+            return app
+
+        @pytest.fixture(params=["complete", "failed"])
+        def memleak_app(request):
+            return make_app(f"lifespan.startup.{request.param}")
+
+        @pytest.mark.memleak
+        async def test_app(memleak_client):
+            await memleak_client.get("/")
+        """
+    )
+
+    memcheck("--timeout=60").assert_outcomes(passed=1, failed=1)
+
+    assert {name: said["verdict"] for name, said in properties().items()} == {
+        "test_app[complete]": "passed",
+        "test_app[failed]": "error",
+    }
+
+
+def test_lifespan_starts_before_a_request_of_the_tests_own_client(project, memcheck):
+    project.makepyfile(
+        """
+        import app
+        import httpx
+        import pytest
+
+        @pytest.mark.memleak
+        async def test_a(memleak):
+            transport = httpx.ASGITransport(memleak.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+                await client.get("/ok")
+            assert app.events == ["startup"]
+
+        def test_after():
+            assert app.events == ["startup", "shutdown"]
+        """
+    )
+
+    memcheck().assert_outcomes(passed=2)
+    project.runpytest_subprocess().assert_outcomes(passed=2)
+
+
+def test_lifespan_that_the_test_runs_itself_is_not_run_twice(project, memcheck):
+    project.makepyfile(
+        """
+        import app
+        import httpx
+        import pytest
+
+        async def lifespan_only(under_test):
+            sent = []
+            messages = iter(["lifespan.startup", "lifespan.shutdown"])
+
+            async def receive():
+                return {"type": next(messages)}
+
+            async def send(message):
+                sent.append(message["type"])
+
+            await under_test({"type": "lifespan"}, receive, send)
+
+        @pytest.mark.memleak
+        async def test_a(memleak):
+            await lifespan_only(memleak.app)
+            transport = httpx.ASGITransport(memleak.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+                await client.get("/ok")
+            assert app.events == ["startup", "shutdown"]
+            app.events.clear()
+        """
+    )
+
+    memcheck().assert_outcomes(passed=1)

@@ -167,6 +167,9 @@ def test_interrupt_leaves_a_report(project, memcheck, report, kind):
         import signal
         import pytest
 
+        # A shell's background job starts with SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
         @pytest.mark.memleak
         def test_a():
             pass
@@ -181,6 +184,8 @@ def test_interrupt_leaves_a_report(project, memcheck, report, kind):
         """
     )
 
+    before = signal.getsignal(signal.SIGINT)
+
     result = memcheck()
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -188,7 +193,7 @@ def test_interrupt_leaves_a_report(project, memcheck, report, kind):
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
     assert "::test_a" in report()
     assert "::test_b" in report()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_failures_that_are_hard_to_say(project, memcheck, properties, report):

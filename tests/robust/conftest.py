@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -113,7 +114,7 @@ async def act(path):
         if path in ("/interrupt", "/terminated", "/wait", "/stop_loop"):
             await asyncio.Event().wait()
     if path == "/leak":
-        kept.append(bytearray(1_000_000))
+        kept.append(bytearray(b"x") * 1_000_000)
 
 
 async def app(scope, receive, send):
@@ -145,6 +146,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with it ignored
 BEFORE = {
     "client": httpx.AsyncClient.__init__,
     "frozen": gc.get_freeze_count(),
@@ -259,8 +261,8 @@ def verdicts(project: pytest.Pytester) -> Callable[[], dict[str, str]]:
         for block in text.split("\n\n"):
             title, _, rest = block.partition("\n---")
             if "::" in title and "\n" not in title:
-                reason = " ".join(line.strip() for line in rest.lstrip("-\n").split("\n  run ")[0].splitlines())
-                found[title.partition("::")[2]] = reason
+                lines = itertools.takewhile(lambda line: not line.startswith("  "), rest.lstrip("-\n").splitlines())
+                found[title.partition("::")[2]] = " ".join(lines)
         return found
 
     return read

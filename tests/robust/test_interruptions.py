@@ -51,18 +51,17 @@ def test_crash_of_a_worker(project, faulty, requesting, verdicts):
     """The controller knows which checks were started, and says what became of them."""
     faulty(requesting("ok"), requesting("crash"))
 
-    result = project.runpytest_subprocess("--memcheck", "-n2", "--dist=loadfile")
+    result = project.runpytest_subprocess("--memcheck", "-n2")
 
     result.assert_outcomes(failed=1, passed=5)
     assert verdicts()["test_ok"].startswith("PASSED")
     assert verdicts()["test_crash"] == "ERROR: the process that ran the test ended in the middle of it"
 
 
-@pytest.mark.parametrize("stop", ["-x", "--maxfail=1"])
-def test_stop_at_the_first_failure(project, faulty, requesting, verdicts, stop):
+def test_stop_at_the_first_failure(project, faulty, requesting, verdicts):
     faulty(requesting("leak"), requesting("ok"))
 
-    result = project.runpytest_subprocess("--memcheck", stop)
+    result = project.runpytest_subprocess("--memcheck", "--maxfail=1")
 
     result.assert_outcomes(failed=1)
     assert verdicts().keys() == {"test_leak"}

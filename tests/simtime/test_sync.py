@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import types
 
 import pytest
 from fastapi import FastAPI
@@ -136,3 +137,26 @@ def test_only_the_thread_that_entered_may_advance():
         thread.start()
         thread.join()
     assert errors == ["advance() was called in thread other, but the clock was entered in MainThread. Call it there."]
+
+
+def test_starting_a_thread_that_sleeps_at_once_does_not_move_the_clock():
+    woken = []
+
+    def pace():
+        time.sleep(300)
+        woken.append(clock.now)
+
+    # Thread.start on a busy machine: the thread sleeps already, and the starter has not had its turn yet.
+    names = {"begun": threading.Event.wait, "never": threading.Event()}
+    late = "def wait(self, timeout=None):\n    begun(self, timeout)\n    return not begun(never, 0.3)\n"
+    exec(compile(late, threading.__file__, "exec"), names)
+    with SimulatedClock() as clock:
+        thread = threading.Thread(target=pace, daemon=True)
+        thread._started.wait = types.MethodType(names["wait"], thread._started)
+        thread.start()
+        assert clock.now == 0
+        clock.advance_sync(299)
+        assert not woken
+        clock.advance_sync(1)
+        thread.join()
+        assert woken == [300]

@@ -1,0 +1,212 @@
+"""Valid requests for one operation of an OpenAPI document, made once and before anything is measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from itertools import cycle, islice
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_memleak.drive.app import DriveError
+from pytest_memleak.drive.client import BASE_URL
+from pytest_memleak.drive.scan import ScanOperation, requests_of_route
+from pytest_memleak.drive.traffic import Request
+
+ROUND = 10
+"""Requests until the traffic of an operation repeats."""
+_GENERATED = ROUND // 2
+_HEARD_CHUNKS = 100
+"""A client leaves an endless response after so many chunks."""
+_MARK = 987_650_123
+"""Stands for ``{n}`` while a request is made: a number and a text of digits in one."""
+_UNIQUE: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
+    ("{n}", _MARK, (1, _MARK)),
+    ("00000000-0000-4000-8000-{n:12}", f"00000000-0000-4000-8000-000{_MARK}", ("uuid",)),
+    ("memleak-{n}", f"memleak-{_MARK}", ("memleak-1", f"memleak-{_MARK}")),
+)
+"""Unique values: as they are sent, as they are while the request is made, and what must be valid for them."""
+_OWN_HEADERS = {"user-agent", "connection", "accept-encoding", "content-length", "x-schemathesis-testcaseid"}
+
+Fits = Callable[[Any], bool]
+
+
+def requests_for(operation: ScanOperation) -> list[Request]:
+    """The traffic of one operation: generated values, unique values, and one client in ten that hangs up.
+
+    Raises:
+        DriveError: when schemathesis is not installed, or the document does not describe the operation.
+    """
+    requests = requests_of_route(operation) if operation.document is None else _documented(operation)
+    whole = [
+        replace(request, hang_up_after=None if request.messages else _HEARD_CHUNKS)
+        for request in islice(cycle(requests), ROUND)
+    ]
+    return [*whole[:-1], replace(whole[-1], hang_up_after=1)]
+
+
+def _documented(operation: ScanOperation) -> list[Request]:
+    try:
+        import schemathesis.openapi
+    except ImportError:
+        raise DriveError(
+            "scanning an app with an OpenAPI document needs schemathesis: pip install 'pytest-memleak[scan]'"
+        ) from None
+    assert operation.document is not None
+    try:
+        schema = schemathesis.openapi.from_dict(dict(operation.document))
+        # Readable texts: requests are to be valid, not to torture the parser.
+        schema.config.generation.update(codec="ascii", allow_x00=False, allow_extra_parameters=False)
+        described = schema[operation.path][operation.method]
+        cases = _cases(operation, described)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise DriveError(
+            f"no request could be made from the OpenAPI document: {type(error).__name__}: {said}; give the values in "
+            "the hook pytest_memleak_scan_operation, or leave the operation out with memleak_scan_exclude"
+        ) from error
+    prefix = _base_path(operation)
+    generated = [_request(operation, case, prefix) for case in cases]
+    unique = [_with_numbers(_request(operation, case, prefix)) for case in cases if _make_unique(operation, case)]
+    return [request for pair in zip(generated, unique, strict=True) for request in pair] if unique else generated
+
+
+def _cases(operation: ScanOperation, described: Any) -> list[Any]:
+    """Examples of the document first, then generated cases; the same ones in every run."""
+    from hypothesis import HealthCheck, Phase, given, settings
+
+    cases: list[Any] = []
+    names = operation.parameters
+    fixed = {
+        place: {p.name: names[p.name] for p in getattr(described, place) if p.name in names}
+        for place in ("path_parameters", "query", "headers", "cookies")
+    }
+    fixed["headers"] |= {name: value for name, value in operation.headers.items() if name in described.headers}
+    given_values: dict[str, Any] = {place: values for place, values in fixed.items() if values}
+    if operation.json is not None:
+        given_values["body"] = operation.json
+    strategies = [*described.get_strategies_from_examples(**given_values), described.as_strategy(**given_values)]
+    for strategy in strategies:
+
+        @settings(
+            max_examples=_GENERATED,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(strategy)
+        def collect(case: Any) -> None:
+            cases.append(case)
+
+        collect()
+    if not cases:
+        raise DriveError("no valid values exist for its parameters")
+    return cases[:_GENERATED]
+
+
+def _base_path(operation: ScanOperation) -> str:
+    """The path of the document's server, where the app has not put it into the paths itself."""
+    servers = (operation.document or {}).get("servers") or [{}]
+    url = servers[0].get("url", "") if isinstance(servers[0], Mapping) else ""
+    # FastAPI's server is its root_path, which a proxy takes away.
+    return "" if hasattr(operation.app, "root_path") else urlsplit(str(url)).path.rstrip("/")
+
+
+def _request(operation: ScanOperation, case: Any, prefix: str) -> Request:
+    """The request that schemathesis would send, as plain values: nothing of the generator stays."""
+    import requests
+
+    wanted = ("method", "url", "params", "headers", "cookies", "json", "data", "files")
+    given_values = case.as_transport_kwargs(base_url=BASE_URL + prefix)
+    prepared = requests.Request(**{name: given_values[name] for name in wanted if name in given_values}).prepare()
+    headers = {name: _text(value) for name, value in prepared.headers.items() if name.lower() not in _OWN_HEADERS}
+    body: Any = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
+    if operation.cookies:
+        headers.pop("Cookie", None)
+    return Request(
+        operation.method,
+        (prepared.url or "").removeprefix(BASE_URL),
+        content=body,
+        headers={**headers, **operation.headers},
+        cookies=operation.cookies or None,
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _make_unique(operation: ScanOperation, case: Any) -> bool:
+    """Put unique values wherever the document allows any; False when it does so nowhere."""
+    changed = False
+    for described, values in (
+        (case.operation.path_parameters, case.path_parameters),
+        (case.operation.query, case.query),
+        (case.operation.headers, case.headers),
+    ):
+        for parameter in described:
+            if parameter.name in operation.parameters or parameter.name in operation.headers:
+                continue
+            schema = parameter.definition.get("schema", parameter.definition)
+            mark = _unique_value(schema, parameter.is_valid)
+            if mark is not None and values is not None:
+                values[parameter.name] = mark if isinstance(values.get(parameter.name), int) else str(mark)
+                changed = True
+    if isinstance(case.body, dict) and operation.json is None:
+        for name, mark in _unique_properties(case):
+            case.body[name] = mark
+            changed = True
+    return changed
+
+
+def _unique_properties(case: Any) -> Iterator[tuple[str, Any]]:
+    """Unique values for the properties of a JSON body that allow them."""
+    for body in case.operation.body:
+        if body.media_type != case.media_type:
+            continue
+        schema = body.definition.get("schema") or {}
+        bundled = schema.get("x-bundled", {}).get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
+        for name, inner in bundled.get("properties", {}).items():
+            if name not in case.body:
+                continue
+
+            def fits(value: Any, name: str = name, body: Any = body) -> bool:
+                return bool(body.is_valid({**case.body, name: value}))
+
+            mark = _unique_value(inner, fits)
+            if mark is not None:
+                yield name, mark
+
+
+def _unique_value(schema: Any, fits: Fits) -> Any:
+    """The mark that stands for a unique value under `schema`, None where its values are given."""
+    text = json.dumps(schema, default=str)
+    if any(word in text for word in ('"enum"', '"const"', '"pattern"', '"$ref"', '"binary"', '"boolean"')):
+        return None
+    for _, mark, must_fit in _UNIQUE:
+        if must_fit == ("uuid",):
+            if '"format": "uuid"' in text:
+                return mark
+            if '"format"' in text and "int" not in text:
+                return None  # a date, an address: what is free in it only the generator knows
+        elif all(fits(value) for value in must_fit):
+            return mark
+    return None
+
+
+def _with_numbers(request: Request) -> Request:
+    """`request` with ``{n}`` for the mark."""
+
+    def put(text: str) -> str:
+        return text.replace(f"000{_MARK}", "{n:12}").replace(str(_MARK), "{n}")
+
+    body = request.content
+    return replace(
+        request,
+        path=put(request.path),
+        content=put(body.decode("latin-1")).encode("latin-1") if isinstance(body, bytes) else body,
+        headers={name: put(value) for name, value in (request.headers or {}).items()},
+    )
