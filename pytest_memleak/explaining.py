@@ -50,7 +50,11 @@ async def explain_growth(
     """
     facts = _facts(measured, memory, resources)
     needed = max(facts.rss_bytes_per_iteration, facts.live_bytes_per_iteration or 0.0) * _ITERATIONS
-    if needed > available_bytes() / 4:
+    try:
+        available = available_bytes()
+    except OSError as error:  # a leak of descriptors has used up the last one
+        return Explanation(notes=(f"not explained: {error.strerror}",))
+    if needed > available / 4:
         note = f"not explained: {_ITERATIONS} more iterations at this rate would need {format_bytes(needed)} of memory"
         return Explanation(notes=(note,))
     routes = await drive.record_routes(step) if len(measured.routes) > 1 else {}

@@ -140,6 +140,7 @@ class ResourceSeries:
         counts: one entry per iteration that ran.
         count_settled: after the last iteration, when what was closing had closed.
         groups_start, groups_end: what they were when the run began and after settling.
+        limit: the most that the process may have; None where there is no such limit.
     """
 
     kind: str
@@ -147,6 +148,7 @@ class ResourceSeries:
     count_settled: int
     groups_start: tuple[ResourceGroup, ...] = ()
     groups_end: tuple[ResourceGroup, ...] = ()
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

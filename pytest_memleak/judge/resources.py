@@ -98,7 +98,7 @@ def _growing(others: Sequence[ResourceSeries], places: Places, first: int) -> It
             kind="unclosed_resource",
             summary=(
                 f"{series.count_settled} {_PLURAL[series.kind]} after {len(series.counts)} iterations, "
-                f"{series.counts[first]} at the start, rising by {rate:.3g} per iteration; "
+                f"{_at_start(series, first)} at the start, rising by {rate:.3g} per iteration; "
                 "the number must level off"
             ),
             details=(*lines, _REMEDY[series.kind]),
@@ -108,11 +108,27 @@ def _growing(others: Sequence[ResourceSeries], places: Places, first: int) -> It
 
 def _rise(series: ResourceSeries, first: int) -> float | None:
     """The rate of a count that keeps rising; a rise that settling took back was work in flight."""
+    if (rate := _rise_to_the_limit(series)) is not None:
+        return rate
     counts = series.counts[first:]
     rate = rise_per_iteration(counts)
     if rate is None or series.count_settled - min(counts) < MIN_RISE:
         return None
     return rate
+
+
+def _at_start(series: ResourceSeries, first: int) -> int:
+    """The count that the rise began at: after the warm-up, or before what used up the limit at once."""
+    return series.counts[first if _rise_to_the_limit(series) is None else 0]
+
+
+def _rise_to_the_limit(series: ResourceSeries) -> float | None:
+    """The rate of a count that reached what the process may have: it stays there, which is no levelling off."""
+    limit, counts = series.limit, series.counts
+    reached = next((i for i, count in enumerate(counts) if limit and 0 < limit - MIN_RISE <= count), 0)
+    if not limit or reached == 0 or series.count_settled < (counts[0] + limit) / 2:
+        return None
+    return (counts[reached] - counts[0]) / reached
 
 
 def _added(series: ResourceSeries) -> list[ResourceGroup]:

@@ -26,9 +26,14 @@ def count_descriptors() -> int:
     try:
         return len(os.listdir(_DIRECTORY)) if _DIRECTORY else 0
     except OSError:  # not even that one is left
-        import resource
+        return most_descriptors()
 
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+def most_descriptors() -> int:
+    """The number of descriptors that this process may have; a negative one means any number."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def describe_descriptors() -> tuple[ResourceGroup, ...]:

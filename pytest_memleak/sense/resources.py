@@ -30,12 +30,14 @@ class ResourceKind:
 
     Args:
         every: count it in every `every`-th iteration and repeat the number in between.
+        limit: the most that the process may have, or None.
     """
 
     name: str
     count: Callable[[], int]
     describe: Describe
     every: int = 1
+    limit: int | None = None
 
 
 class ResourceSensor:
@@ -83,6 +85,7 @@ class ResourceSensor:
                 count_settled=kind.count(),
                 groups_start=self._groups_start.get(kind.name, ()),
                 groups_end=_described(kind),
+                limit=kind.limit,
             )
             for kind in self.kinds
         )
@@ -107,7 +110,12 @@ def _kinds(loop: asyncio.AbstractEventLoop | None, children_every: int) -> tuple
         ),
     ]
     if descriptors.can_count():
-        fds = ResourceKind(name="fd", count=descriptors.count_descriptors, describe=descriptors.describe_descriptors)
+        fds = ResourceKind(
+            name="fd",
+            count=descriptors.count_descriptors,
+            describe=descriptors.describe_descriptors,
+            limit=descriptors.most_descriptors(),
+        )
         kinds.insert(0, fds)
     if loop is not None:
         tasks = ResourceKind(

@@ -303,6 +303,26 @@ def test_the_warm_up_is_not_judged() -> None:
     assert judge(series=[series], warm_up=200)[1] == ()
 
 
+@pytest.mark.parametrize("per_iteration", [5, 50])
+def test_a_count_that_reaches_the_limit_has_not_levelled_off(per_iteration: int) -> None:
+    counts = [min(20 + i * per_iteration, 1_024) for i in range(N)]
+    series = ResourceSeries(kind="fd", counts=counts, count_settled=1_024, limit=1_024)
+    [finding] = judge(series=[series], warm_up=10)[1]
+    assert finding.fails
+    assert finding.summary.startswith("1024 file descriptors after 240 iterations, 20 at the start, rising by ")
+
+
+def test_a_burst_up_to_the_limit_that_ends_is_no_growth() -> None:
+    counts = [20, *[1_024] * 5, *[20] * (N - 6)]
+    series = ResourceSeries(kind="fd", counts=counts, count_settled=20, limit=1_024)
+    assert judge(series=[series])[1] == ()
+
+
+def test_a_process_that_was_at_its_limit_before_the_run_is_not_judged() -> None:
+    series = ResourceSeries(kind="fd", counts=[1_024] * N, count_settled=1_024, limit=1_024)
+    assert judge(series=[series])[1] == ()
+
+
 def test_a_resource_warning_is_a_note() -> None:
     unclosed = WarningGroup(message="unclosed file", site=SITE, count=3, first_iteration=0, last_iteration=2)
     [finding] = judge(warnings=[unclosed])[1]

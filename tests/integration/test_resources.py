@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -266,3 +267,31 @@ def test_the_runs_own_tasks_are_not_named_as_the_apps(project):
     assert "+60 sleep" in report
     assert "Lifespan" not in report
     assert "line   " not in report  # sleep waits in Python's own code
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="descriptors are not counted there")
+@pytest.mark.parametrize("per_iteration", [3, 30])
+def test_descriptors_that_reach_the_limit_have_not_levelled_off(project, per_iteration):
+    """Each request above the limit fails, fewer than half of them or more: the leak stands."""
+    source = """
+        import pytest, resource, socket
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (150, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        kept = []
+
+        async def app(scope, receive, send):
+            kept.extend(socket.socket() for _ in range(PER_ITERATION))
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.body"})
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        MARK
+        async def test_it(memleak):
+            await memleak.send([("GET", "/")], count=1)
+        """
+    mark = '@pytest.mark.memleak(duration="60min")'
+    report = run(project, source.replace("PER_ITERATION", str(per_iteration)), mark=mark, failed=1)
+    assert "LEAK: 150 file descriptors after 60 iterations" in report
