@@ -19,7 +19,7 @@ import httpx
 from tabulate import tabulate
 
 from benchmarks.service import make_app, ten_requests
-from pytest_memleak import Memleak, acheck
+from pytest_memleak import Memleak, check
 
 PAIRS = 12
 ITERATIONS = 240
@@ -36,7 +36,7 @@ async def bare(iterations: int) -> float:
         return (time.process_time() - began) / iterations
 
 
-async def checked(iterations: int) -> float:
+def checked(iterations: int) -> float:
     """CPU seconds per iteration of the checked run, from the first body to the last."""
     at: list[float] = []
 
@@ -44,7 +44,7 @@ async def checked(iterations: int) -> float:
         at.append(time.process_time())
         await ten_requests(memleak.client)
 
-    await acheck(step, make_app, duration=f"{iterations}min", step="1min")
+    check(step, make_app, duration=f"{iterations}min", step="1min").raise_for_leak()
     return (at[-1] - at[0]) / (len(at) - 1)
 
 
@@ -54,9 +54,9 @@ def iteration_rows() -> list[tuple[object, ...]]:
     for pair in range(PAIRS):
         # Whichever goes first meets the colder machine: they take turns.
         if pair % 2:
-            plain, with_check = asyncio.run(bare(ITERATIONS)), asyncio.run(checked(ITERATIONS))
+            plain, with_check = asyncio.run(bare(ITERATIONS)), checked(ITERATIONS)
         else:
-            with_check, plain = asyncio.run(checked(ITERATIONS)), asyncio.run(bare(ITERATIONS))
+            with_check, plain = checked(ITERATIONS), asyncio.run(bare(ITERATIONS))
         rows.append((plain * 1e3, with_check * 1e3, with_check / plain))
     plain, with_check, ratio = (statistics.median(column) for column in zip(*rows, strict=True))
     spread = f"{min(r[2] for r in rows):.3f} to {max(r[2] for r in rows):.3f}"
