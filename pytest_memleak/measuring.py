@@ -10,7 +10,7 @@ from pytest_memleak.drive.iterate import Drive
 from pytest_memleak.explain import TraceRecorder
 from pytest_memleak.judge.decision import Standing, looks
 from pytest_memleak.judge.limits import MemoryGuard
-from pytest_memleak.judge.live import USUAL_BLOCK, Calibration
+from pytest_memleak.judge.live import USUAL_BLOCK, Calibration, calibration_points
 from pytest_memleak.judge.memory import MemoryLook, Readings, Trim, look_at_memory
 from pytest_memleak.judge.outcome import EarlyStop, Measured
 from pytest_memleak.model import Finding
@@ -51,6 +51,7 @@ class MemoryCheck:
         self._journal = journal
         self._heap = FrozenHeap(real_perf_counter)
         self._look_at = frozenset(looks(settings.first_look, settings.last_look))
+        self._calibrate_at = self._look_at | frozenset(calibration_points(WARM_UP, settings.last_look))
         self._standing = Standing()
         self._requests = array("q", bytes(8 * settings.last_look))
         self._calibrations: list[Calibration] = []
@@ -78,7 +79,7 @@ class MemoryCheck:
             NothingMeasured: when there is nothing that could be judged.
         """
         if done == WARM_UP:
-            self._heap.freeze()
+            self._heap.freeze_more()
         self._heap.collect()
         rss = self.sensor.sample()
         self._requests[done - 1] = self._drive.requests
@@ -89,7 +90,7 @@ class MemoryCheck:
         self._real_s = real_perf_counter() - self._began
         if stop := self._guard_memory(rss):
             return stop
-        if done == WARM_UP or done in self._look_at:
+        if done in self._calibrate_at:
             self._calibrate(done)
         look = self._look() if done in self._look_at else None
         return look if look and look.outcome != "continue" else None

@@ -123,6 +123,11 @@ class AppUnderTest:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)
 
+    @property
+    def started(self) -> bool:
+        """Whether the lifespan's startup is over."""
+        return self._lifespan is not None
+
     async def start(self) -> None:
         """Run the lifespan's startup on the running loop; a second call returns at once.
 
@@ -156,7 +161,8 @@ class AppUnderTest:
             self._runs_lifespan = False
             await self.app(scope, receive, send)
             return
-        await self.start()  # a client of the test's own, say for websockets, may come first
+        if self._lifespan is None:
+            await self.start()  # a client of the test's own, say for websockets, may come first
         if self._lifespan is not None and self._lifespan.state:
             scope["state"] = dict(self._lifespan.state)
         if not self.counting:

@@ -44,6 +44,7 @@ class ClientClasses:
     ) -> None:
         self._probes = tuple(probes)
         self._pending = list(probes)
+        self._pending_modules = {probe.module for probe in probes}
         self._constructor = constructor
         self._finalizer = finalizer
         self._subclass_finalizer = subclass_finalizer
@@ -53,7 +54,9 @@ class ClientClasses:
 
     def patch_imported(self) -> list[type]:
         """Patch the classes whose modules are imported by now; the new ones are returned."""
-        added = []
+        added: list[type] = []
+        if sys.modules.keys().isdisjoint(self._pending_modules):
+            return added
         for probe in self._pending.copy():
             if probe.module not in sys.modules:
                 continue
@@ -63,6 +66,7 @@ class ClientClasses:
                     added.append(cls)
             if len(found) == len(probe.class_names):
                 self._pending.remove(probe)
+        self._pending_modules = {probe.module for probe in self._pending}
         return added
 
     def patch_finalizer_of(self, kind: type) -> None:

@@ -51,6 +51,12 @@ class FrozenHeap:
             self._frozen = True
         self._full_s, self._partial_s = self._timer() - began, 0.0
 
+    def freeze_more(self) -> None:
+        """Take what came since the last freeze out of sight too, without walking what is frozen already."""
+        gc.collect()
+        if self._frozen:
+            gc.freeze()
+
     def restore(self) -> None:
         """Give everything back to the collector; a second call does nothing."""
         if self._frozen:

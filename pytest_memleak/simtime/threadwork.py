@@ -30,7 +30,8 @@ class ThreadWatch:
         self._threads: weakref.WeakKeyDictionary[threading.Thread, ThreadWork] = weakref.WeakKeyDictionary()
         self._jobs: weakref.WeakKeyDictionary[Future[Any], Job] = weakref.WeakKeyDictionary()
         self._pools: weakref.WeakKeyDictionary[ThreadPoolExecutor, set[Job]] = weakref.WeakKeyDictionary()
-        self._running: weakref.WeakKeyDictionary[threading.Thread, Job] = weakref.WeakKeyDictionary()
+        self._running: dict[int | None, Job] = {}  # by the ident of the thread
+        self._default_limiter: Any = None
         self._undo = contextlib.ExitStack()
         self._active = False
 
@@ -57,7 +58,7 @@ class ThreadWatch:
 
     def asks(self, answer: Future[Any] | None) -> None:
         """The calling thread gives the loop a coroutine; a job then waits for `answer`."""
-        if job := self._running.get(threading.current_thread()):
+        if job := self._running.get(threading.get_ident()):
             job.asked = answer
 
     def sleeps(self, awaited: object) -> bool:
@@ -70,7 +71,7 @@ class ThreadWatch:
         return work is not None and work.parked
 
     def _work_of(self, thread: threading.Thread) -> Work | None:
-        return self._running.get(thread) or self._threads.get(thread)
+        return self._running.get(thread.ident) or self._threads.get(thread)
 
     def _replace(self, owner: type, name: str, watch: Callable[[Any], Any]) -> None:
         before = vars(owner)[name]
@@ -127,14 +128,17 @@ class ThreadWatch:
             if not self._active:
                 return await run_sync(backend, func, args, *rest, **options)
             limiter = rest[1] if len(rest) > 1 else options.get("limiter")
-            limiter = limiter or backend.current_default_thread_limiter()  # type: ignore[attr-defined]
+            if limiter is None:
+                if self._default_limiter is None:
+                    self._default_limiter = backend.current_default_thread_limiter()  # type: ignore[attr-defined]
+                limiter = self._default_limiter
             task = asyncio.current_task()
             job = Job(func, args, full=lambda: task not in limiter.statistics().borrowers)
             self._in_flight.add(job)
             try:
                 return await run_sync(backend, self._run, (job, func, *args), *rest, **options)
             finally:
-                job.end()
+                self._in_flight.discard(job)
 
         return watching
 
@@ -149,14 +153,15 @@ class ThreadWatch:
 
     def _run(self, job: Job, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """In the worker thread: its sleeps belong to this job."""
-        thread = threading.current_thread()
+        thread = threading.get_ident()
         self._running[thread] = job
         job.start()
-        self._in_flight.add(job)  # its patience begins now: it may have queued for long
+        if job.queued:
+            self._in_flight.add(job)  # its patience begins now
         try:
             return function(*args, **kwargs)
         finally:
-            self._running.pop(thread, None)
+            del self._running[thread]
 
 
 def _caller() -> str:

@@ -94,7 +94,7 @@ class StreamRead(OutsideFuture):
 class Job(Work):
     """A function given to a worker thread: a pool's, asyncio.to_thread's or anyio's."""
 
-    __slots__ = ("_code", "_ended", "_full", "_name", "_started", "asked", "waiter")
+    __slots__ = ("_code", "_ended", "_full", "_name", "_started", "asked", "queued", "waiter")
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], full: Callable[[], bool]) -> None:
         """`full` tells whether every thread that could run it is taken."""
@@ -105,6 +105,7 @@ class Job(Work):
         self._name: str = getattr(plain, "__qualname__", type(plain).__name__)
         self._full = full
         self._started = self._ended = False
+        self.queued = False  # seen waiting for a thread
         # The coroutine that the function gave to the loop and waits for.
         self.asked: Future[Any] | None = None
         # The future the loop awaits ends a little later than the function; there must be no gap between.
@@ -126,7 +127,9 @@ class Job(Work):
 
     def waits(self) -> bool:
         if not self._started:
-            return self._full()
+            full = self._full()
+            self.queued = self.queued or full
+            return full
         return self.asked is not None and not self.asked.done()
 
     @property

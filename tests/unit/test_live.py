@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_memleak.judge.growth import reported_growth
-from pytest_memleak.judge.live import Calibration, live_series
+from pytest_memleak.judge.live import Calibration, calibration_points, live_series
 
 
 def calibration(at: int, blocks: int, used_bytes: int) -> Calibration:
@@ -42,6 +42,30 @@ def test_small_objects_replaced_by_large_ones_are_growth_without_more_blocks():
     assert live[0] == 16_000
     assert live[99] == 512_000
     assert live == sorted(live)
+
+
+def test_first_use_blocks_of_another_size_do_not_bend_the_rate():
+    """20 blocks of 448 bytes an iteration, and 50-byte ones that come ever more seldom, as FastAPI's do."""
+    blocks, used = [0], [0]
+    for i in range(1, 120):
+        first_use = 250 // i
+        blocks.append(blocks[-1] + 20 + first_use)
+        used.append(used[-1] + 20 * 448 + first_use * 50)
+    points = [at - 1 for at in (*calibration_points(10, 120), 120)]
+
+    live = live_series([0] * 120, blocks, [calibration(at, blocks[at], used[at]) for at in points])
+
+    assert reported_growth(live).bytes_per_iteration == pytest.approx(20 * 448, rel=0.02)
+    ends_only = live_series([0] * 120, blocks, [calibration(at, blocks[at], used[at]) for at in (9, 119)])
+    assert reported_growth(ends_only).bytes_per_iteration < 0.95 * 20 * 448
+
+
+def test_calibrations_come_ever_more_seldom():
+    points = calibration_points(10, 1440)
+
+    assert points[:5] == [10, 12, 15, 18, 22]
+    assert len(points) < 30
+    assert points[-1] < 1440
 
 
 @given(
