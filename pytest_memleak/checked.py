@@ -92,6 +92,16 @@ def wants_simulated_loop(item: pytest.Item, options: Options) -> bool:
         return False
 
 
+def show_in_page(report: pytest.TestReport, entry: dict[str, Any], config: pytest.Config) -> None:
+    """Show the test's part of the HTML report in pytest-html's page, where it writes one."""
+    if getattr(config.option, "htmlpath", None):
+        from pytest_html import extras
+
+        from pytest_memleak.report import html
+
+        report.__dict__["extras"] = [*getattr(report, "extras", ()), extras.html(html.fragment(entry))]
+
+
 def keep_verdict(
     item: pytest.Item, verdict: Verdict, record: Callable[[dict[str, Any]], None], *, all_samples: bool = False
 ) -> dict[str, Any]:
@@ -215,16 +225,7 @@ class CheckedTest:
                 report.__dict__["memleak"] = verdict.as_dict(self.item.nodeid)
         if self._entry is not None and self._entry is not self._attached:
             report.__dict__["memleak"] = self._attached = self._entry
-            if getattr(self.item.config.option, "htmlpath", None):
-                self._attach_html(report, self._entry)
-
-    def _attach_html(self, report: pytest.TestReport, entry: dict[str, Any]) -> None:
-        """Show the test's part of the HTML report in pytest-html's page."""
-        from pytest_html import extras
-
-        from pytest_memleak.report import html
-
-        report.__dict__["extras"] = [*getattr(report, "extras", ()), extras.html(html.fragment(entry))]
+            show_in_page(report, self._entry, self.item.config)
 
     def _keep(self, verdict: Verdict) -> dict[str, Any]:
         all_samples = self._outputs.json_path is not None

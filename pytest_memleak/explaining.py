@@ -26,7 +26,8 @@ def is_worth_explaining(measured: Measured, decided: MemoryLook | EarlyStop) -> 
         return True
     if decided.outcome == "passed":
         return grows_well_above_floor(measured, decided.live_growth)
-    return decided.live.suspicious or decided.rss.suspicious
+    above = decided.worse.low_bytes_per_iteration > measured.budget_bytes
+    return above or decided.live.suspicious or decided.rss.suspicious
 
 
 async def explain_growth(

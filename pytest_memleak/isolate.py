@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_memleak.checked import CheckedTest, keep_verdict
+from pytest_memleak.checked import CheckedTest, keep_verdict, show_in_page
 from pytest_memleak.exchange import Exchange
 from pytest_memleak.isolation import VARIABLE, arguments
 from pytest_memleak.judge.memory import Readings
@@ -93,6 +93,9 @@ class IsolatedTest:
         """The report of a phase as the process told it; the one made here when it could not."""
         brought = self._reports.get(report.when or "")
         if brought is not None and not report.failed:
+            # The fresh process writes no page; a verdict belongs to the call, as it does here.
+            if brought.when == "call" and (entry := getattr(brought, "memleak", None)):
+                show_in_page(brought, entry, self.item.config)
             return brought
         if self._entry is not None:
             report.__dict__["memleak"] = self._entry

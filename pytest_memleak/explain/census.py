@@ -17,8 +17,9 @@ import gc
 import io
 import queue
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
+from itertools import compress, filterfalse
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,7 @@ from pytest_memleak.explain.static import mro
 from pytest_memleak.origin import kind_of
 
 LRU_CACHE = type(functools.lru_cache(len))
+_AT_ONCE = 50_000
 _REBOUND = (str, bytes, tuple, frozenset, list)
 
 
@@ -110,46 +112,73 @@ def _names_bound_by_the_app() -> dict[tuple[str, str], int]:
     }
 
 
-def collections_of(objects: list[Any]) -> Iterator[tuple[Any, int]]:
-    """Every collection among `objects` and their direct referents, once, with its length.
+def _lengths(objects: list[Any]) -> dict[int, int]:
+    """The length of every collection among `objects` and their direct referents, by id.
 
     The dict inside an ``lru_cache`` and the list inside a ``SimpleQueue`` are left out: the cache and
     the queue themselves are counted.
     """
     functions: dict[int, Callable[[Any], int] | None] = {}
-    seen: set[int] = set()
-    inner: set[int] = set()
-    for item in objects:
-        if type(item) is LRU_CACHE or type(item) is queue.SimpleQueue:
-            inner.update(id(part) for part in gc.get_referents(item) if type(part) in (dict, list))
-    referents = gc.get_referents
-    for item in objects:
-        # _asyncio in Python 3.12 reports a loop that it does not own and that may be gone. What modules
-        # refer to is their namespace, which the collector tracks by itself.
-        held = () if type(item) is ModuleType else referents(item)
-        for candidate in (item, *held):
-            kind = type(candidate)
-            key = id(kind)
+    lengths: dict[int, int] = {}
+    for group in _with_referents(objects):
+        keys = list(map(id, map(type, group)))
+        for key, kind in dict(zip(keys, map(type, group), strict=True)).items():
             if key not in functions:
                 functions[key] = length_function(kind)
-            length = functions[key]
-            if length is None or id(candidate) in seen or id(candidate) in inner:
-                continue
-            seen.add(id(candidate))
-            yield candidate, length(candidate)
+        found = list(compress(group, map(functions.__getitem__, keys)))
+        for kind, measure in _FREQUENT:
+            same = list(of_type(found, kind))
+            lengths.update(zip(map(id, same), map(measure, same), strict=True))
+        for item in found:
+            if id(item) not in lengths and (length := functions[id(type(item))]) is not None:
+                lengths[id(item)] = length(item)
+    for item in of_type(objects, LRU_CACHE, queue.SimpleQueue):
+        for part in gc.get_referents(item):
+            if type(part) in (dict, list):
+                lengths.pop(id(part), None)
+    return lengths
+
+
+_FREQUENT = _LENGTHS[:3]
+"""Dicts, lists and sets, which may be millions: measured by loops in C."""
+
+
+def find_collections(ids: Container[int]) -> dict[int, Any]:
+    """The collections of a census that are still there, by id."""
+    found: dict[int, Any] = {}
+    for group in _with_referents(gc.get_objects()):
+        found.update((id(item), item) for item in compress(group, map(ids.__contains__, map(id, group))))
+    return {key: item for key, item in found.items() if length_function(type(item)) is not None}
+
+
+def _with_referents(objects: list[Any]) -> Iterator[list[Any]]:
+    """All objects, and what they refer to that the collector does not track, some at a time; some come twice."""
+    for start in range(0, len(objects), _AT_ONCE):
+        some = objects[start : start + _AT_ONCE]
+        yield some
+        # _asyncio in Python 3.12 reports a loop that it does not own and that may be gone. What modules
+        # refer to is their namespace, which the collector tracks by itself.
+        held = gc.get_referents(*(item for item in some if type(item) is not ModuleType))
+        yield list(filterfalse(gc.is_tracked, held))
+
+
+def of_type(objects: list[Any], *kinds: type) -> Iterator[Any]:
+    """The objects of exactly these types. Loops in C: a leak of millions of objects is looked through often."""
+    wanted = set(map(id, kinds))
+    return compress(objects, map(wanted.__contains__, map(id, map(type, objects))))
+
+
+def count_types(objects: list[Any]) -> dict[int, int]:
+    """The number of objects by the id of their type."""
+    return dict(collections.Counter(map(id, map(type, objects))))
 
 
 def take_census() -> Census:
     """Count everything. Call ``gc.collect()`` before, or garbage is counted too."""
     objects = gc.get_objects()
-    types: dict[int, int] = {}
-    for item in objects:
-        key = id(type(item))
-        types[key] = types.get(key, 0) + 1
-    lengths = {id(found): length for found, length in collections_of(objects)}
     return Census(
-        lengths=lengths,
-        types=types,
+        lengths=_lengths(objects),
+        types=count_types(objects),
         names=_names_bound_by_the_app(),
         atexit_callbacks=atexit._ncallbacks(),
     )

@@ -22,7 +22,7 @@ from pytest_memleak.explain.objects import (
     uncollectable_finding,
 )
 from pytest_memleak.explain.routes import Replay, rank_routes, routes_note
-from pytest_memleak.explain.watch import Step, Watched, watch
+from pytest_memleak.explain.watch import Step, Watched, out_of_sight, watch
 from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth
 
 HOLDER_ITERATIONS = 30
@@ -99,6 +99,8 @@ class _Inquiry:
             watched = await self._part("the holder scan", self._holders)
             lines = await self._part("the search for allocating lines", self._lines) or Lines()
             cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration)
+            if cause.kind in ("native", "maps"):
+                self._top_line = None  # the little that Python keeps is not what grows
             if cause.kind in ("native", "mixed", "maps", "unknown"):
                 await self._part("the search for native allocations", self._native)
             self._add_cycles(watched)
@@ -154,7 +156,8 @@ class _Inquiry:
         return watched
 
     async def _lines(self) -> Lines:
-        lines = await growing_lines(self._step, reference(self._growth))
+        with out_of_sight():
+            lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
         site = next((line.site for line in lines.rows if self._may_lead(line)), None)
@@ -170,6 +173,8 @@ class _Inquiry:
         Freed blocks are reused, and tracemalloc credits a small leak to whoever asked for them first, often the
         client of the test: a holder that is not the test's own knows better.
         """
+        if line.is_harness:
+            return False
         held_elsewhere = self._top_holder is not None and Path(line.site.path).stem not in self._top_holder
         return not (line.is_driver and line.inside and held_elsewhere)
 

@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 from pytest_memleak.explain import wording
-from pytest_memleak.explain.census import LRU_CACHE, collections_of, length_function, namespaces
+from pytest_memleak.explain.census import LRU_CACHE, find_collections, length_function, namespaces
 from pytest_memleak.explain.naming import Name, Namer, lru_cache_name
 from pytest_memleak.explain.reach import Trail, is_tool, trails
 from pytest_memleak.explain.static import class_name, instance_dict, is_a, mro, shallow_bytes
@@ -66,8 +66,7 @@ def find_holders(watched: Watched) -> tuple[Holder, ...]:
     """
     largest = sorted(watched.collections.items(), key=lambda entry: (-entry[1], entry[0]))
     grown = dict(largest[:_CANDIDATES])
-    found = {id(item): item for item, _ in collections_of(gc.get_objects()) if id(item) in grown}
-    chains = trails(found)
+    chains = trails(find_collections(grown.keys()))
     namer = Namer()
     holders = [_describe(chain, grown[key], namer) for key, chain in chains.items()]
     holders += _rebound(watched, {holder.name.path for holder in holders})

@@ -24,6 +24,7 @@ Rates = dict[Place, tuple[float, float]]  # bytes and blocks per iteration
 _MOST_CALLERS = 8
 _EXPLAIN = os.path.dirname(os.path.abspath(__file__))
 _ASGI_CLIENT = os.path.join("httpx", "_transports", "asgi.py")
+_APP_DOOR = os.path.join("pytest_memleak", "drive", "app.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,16 @@ class Line:
     @property
     def is_app(self) -> bool:
         return kind_of(self.site.path) == "app"
+
+    @property
+    def is_harness(self) -> bool:
+        """Whether it is the client that sends the requests, not the app: the stack never comes to the app's door."""
+        for site in self.stack:
+            if kind_of(site.path) == "app" or site.path.endswith(_APP_DOOR):
+                return False
+            if kind_of(site.path) == "plugin" or site.path.endswith(_ASGI_CLIENT):
+                return True
+        return False
 
 
 def app_frame(stack: Stack) -> Place | None:

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Sequence
 
 from pytest_memleak.explain import wording
+from pytest_memleak.explain.census import of_type
 from pytest_memleak.explain.holders import per_request
 from pytest_memleak.explain.naming import Name, Namer
 from pytest_memleak.explain.reach import is_tool, trails
@@ -20,11 +21,12 @@ _TYPES_TO_FOLLOW = 3
 
 def growing_types(watched: Watched) -> tuple[tuple[type, int], ...]:
     """The types whose number of objects grew, the app's first, then by growth."""
-    kinds: dict[int, type] = {}
-    for item in gc.get_objects():
-        if id(type(item)) in watched.types:
-            kinds[id(type(item))] = type(item)
-    grown = [(kind, watched.types[key]) for key, kind in kinds.items() if not is_tool(module_name(kind))]
+    kinds = {id(kind): kind for kind in map(type, gc.get_objects())}
+    grown = [
+        (kinds[key], number)
+        for key, number in watched.types.items()
+        if key in kinds and not is_tool(module_name(kinds[key]))
+    ]
     return tuple(sorted(grown, key=lambda entry: (not is_app_type(entry[0]), -entry[1], class_name(entry[0]))))
 
 
@@ -57,7 +59,7 @@ def linked_holder(types: Sequence[tuple[type, int]]) -> tuple[Name, type] | None
     """
     followed = [kind for kind, _ in types if is_app_type(kind) or BaseException in mro(kind)]
     for kind in followed[:_TYPES_TO_FOLLOW]:
-        instances = [item for item in gc.get_objects() if type(item) is kind]
+        instances = list(of_type(gc.get_objects(), kind))
         ends = {id(item): item for item in (*instances[:2], *instances[-2:])}
         chains = sorted(trails(ends).values(), key=len)
         names = [Namer().name(chain) for chain in chains[:1]]

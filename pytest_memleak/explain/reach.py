@@ -14,6 +14,7 @@ import contextvars
 import gc
 import sys
 from collections.abc import Iterable, Mapping, Set
+from itertools import compress
 from types import (
     AsyncGeneratorType,
     CodeType,
@@ -26,7 +27,7 @@ from types import (
 )
 from typing import Any
 
-from pytest_memleak.explain.census import module_kind, namespaces
+from pytest_memleak.explain.census import count_types, module_kind, namespaces, of_type
 from pytest_memleak.explain.static import module_file, module_name
 from pytest_memleak.origin import kind_of
 
@@ -51,6 +52,8 @@ _SKIPPED = frozenset(
 _TOOLS = ("_pytest", "pytest", "pluggy", "pytest_asyncio", "pytest_memleak", "xdist", "execnet",
           "coverage", "memray", "tracemalloc")  # fmt: skip
 
+_MOST_ENTRIES = 2_000
+
 Trail = tuple[object, ...]
 
 
@@ -70,10 +73,12 @@ def trails(targets: Mapping[int, object]) -> dict[int, Trail]:
         suspended coroutine or an instance) to the target, both included.
     """
     modules = _module_roots()
-    found = _walk(modules, targets, strangers={id(space) for space in modules if _is_foreign_module(space)})
-    missing = {key: item for key, item in targets.items() if key not in found}
-    if missing:
-        found.update(_walk([*modules, *_nameless_roots()], missing))
+    strangers = {id(space) for space in modules if _is_foreign_module(space)}
+    found = _walk(modules, targets, strangers, most_entries=_MOST_ENTRIES)
+    for most_entries in (_MOST_ENTRIES, None):
+        missing = {key: item for key, item in targets.items() if key not in found}
+        if missing and (most_entries or not found):
+            found.update(_walk([*modules, *_nameless_roots()], missing, most_entries=most_entries))
     return found
 
 
@@ -100,28 +105,38 @@ def running_loop() -> object | None:
 def _nameless_roots() -> list[object]:
     """Functions, coroutines and instances that only a frame or native code holds."""
     ranked: list[tuple[tuple[int, str], object]] = []
-    for item in gc.get_objects():
+    objects = gc.get_objects()
+    for item in of_type(objects, *_possible_roots(objects)):
         kind = type(item)
         if kind is FunctionType:
             place = (0, f"{item.__module__}.{item.__qualname__}")
             path, module = item.__code__.co_filename, str(item.__module__)
-        elif kind is contextvars.Context:
-            ranked.append(((2, ""), item))
-            continue
         elif kind in SUSPENDED:
             code = _code_of(item)
             place, path, module = (1, item.__qualname__), code.co_filename if code else "<", ""
         else:
             module = module_name(kind)
             path = module_file(module) or "<"
-            place = (3, f"{module}.{kind.__name__}") if kind_of(path) == "app" else (9, "")
+            place = (2, "") if kind is contextvars.Context else (3, f"{module}.{kind.__name__}")
         owner = kind_of(path)
-        if owner == "plugin" or is_tool(module) or place[0] == 9:
+        if owner == "plugin" or is_tool(module):
             continue
-        if owner == "app" or kind in SUSPENDED:
-            ranked.append(((place[0] + (0 if owner == "app" else 4), place[1]), item))
+        if owner == "app" or kind in SUSPENDED or kind is contextvars.Context:
+            ranked.append(((place[0] + (4 if owner != "app" and kind in SUSPENDED else 0), place[1]), item))
     ranked.sort(key=lambda entry: entry[0])
     return [item for _, item in ranked]
+
+
+def _possible_roots(objects: list[Any]) -> list[type]:
+    """The types of what only a frame or native code may hold; not those that there are thousands of: they leak."""
+    kinds = {id(kind): kind for kind in map(type, objects)}
+    always = (FunctionType, contextvars.Context, *SUSPENDED)
+    return [
+        kind
+        for key, number in count_types(objects).items()
+        if (kind := kinds[key]) in always
+        or (number <= _MOST_ENTRIES and kind_of(module_file(module_name(kind)) or "<") == "app")
+    ]
 
 
 def _code_of(suspended: Any) -> CodeType | None:
@@ -133,12 +148,17 @@ def _code_of(suspended: Any) -> CodeType | None:
 
 
 def _walk(
-    roots: Iterable[object], targets: Mapping[int, object], strangers: Set[int] = frozenset()
+    roots: Iterable[object],
+    targets: Mapping[int, object],
+    strangers: Set[int] = frozenset(),
+    *,
+    most_entries: int | None,
 ) -> dict[int, Trail]:
     """Breadth first from all roots at once; the first chain to reach a target is its shortest.
 
     From a namespace among `strangers` no instance of another module's class is entered: the loggers
-    that a hundred modules hold should be named after `logging`.
+    that a hundred modules hold should be named after `logging`. Of what holds more than `most_entries` objects,
+    as a collection of a million leaked ones does, only that many are entered besides the targets.
     """
     parents: dict[int, object] = {}
     waiting: collections.deque[object] = collections.deque()
@@ -152,7 +172,14 @@ def _walk(
     entered: dict[int, bool] = {}
     while waiting and missing:
         item = waiting.popleft()
-        for child in _children(item, context):
+        children = _children(item, context)
+        if most_entries and len(children) > most_entries:
+            children = [
+                *compress(children, map(missing.__contains__, map(id, children))),
+                *children[: most_entries // 2],
+                *children[-most_entries // 2 :],
+            ]
+        for child in children:
             key = id(child)
             if key in parents:
                 continue

@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Awaitable, Callable, Mapping
 
 from pytest_memleak.explain import wording
+from pytest_memleak.explain.watch import out_of_sight
 from pytest_memleak.model import RouteGrowth
 
 Replay = Callable[[], Awaitable[object]]
@@ -31,8 +32,9 @@ async def rank_routes(routes: Mapping[str, Replay], live: Callable[[], float] | 
         tracemalloc.start(1)
     read = live or (lambda: tracemalloc.get_traced_memory()[0])
     try:
-        grown = [RouteGrowth(route=name, bytes_per_request=await _per_request(replay, read))
-                 for name, replay in routes.items()]  # fmt: skip
+        with out_of_sight():
+            grown = [RouteGrowth(route=name, bytes_per_request=await _per_request(replay, read))
+                     for name, replay in routes.items()]  # fmt: skip
     finally:
         if started:
             tracemalloc.stop()

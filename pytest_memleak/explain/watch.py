@@ -7,13 +7,15 @@ removes at its end are the cycles of known iterations.
 
 from __future__ import annotations
 
+import collections
+import contextlib
 import gc
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pytest_memleak.explain.census import take_census
+from pytest_memleak.explain.census import count_types, take_census
 from pytest_memleak.explain.static import class_name
 
 K = TypeVar("K")
@@ -68,9 +70,10 @@ async def watch(step: Step, requests: Callable[[], int], iterations: int) -> Wat
     before = take_census()
     cycle_bytes, cycle_types = await _watch_cycles(step, half)
     middle = take_census()
-    for _ in range(half):
-        await step()
-    gc.collect()
+    with out_of_sight():
+        for _ in range(half):
+            await step()
+        gc.collect()
     after = take_census()
     return Watched(
         iterations=2 * half,
@@ -87,42 +90,49 @@ async def watch(step: Step, requests: Callable[[], int], iterations: int) -> Wat
 
 async def _watch_cycles(step: Step, iterations: int) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Run iterations without the collector, then collect: what goes then was cyclic garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        for _ in range(iterations):
-            await step()
-    finally:
-        if was_enabled:
-            gc.enable()
-    counts = _type_counts()
-    blocks = sys.getallocatedblocks()
-    gc.collect()
-    freed_bytes = max(0, blocks - sys.getallocatedblocks()) * BYTES_PER_BLOCK
-    left = _type_counts()
+    with out_of_sight():
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            for _ in range(iterations):
+                await step()
+        finally:
+            if was_enabled:
+                gc.enable()
+        counts = _type_counts()
+        blocks = sys.getallocatedblocks()
+        gc.collect()
+        freed_bytes = max(0, blocks - sys.getallocatedblocks()) * BYTES_PER_BLOCK
+        left = _type_counts()
     gone = {name: counts[name] - left.get(name, 0) for name in counts if counts[name] > left.get(name, 0)}
     ranked = sorted(gone.items(), key=lambda entry: (-entry[1], entry[0]))
     return freed_bytes / iterations, tuple((name, number / iterations) for name, number in ranked[:6])
 
 
+@contextlib.contextmanager
+def out_of_sight() -> Iterator[None]:
+    """Meanwhile the collector walks only what is new: what has leaked by now may be millions of objects."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def _type_counts() -> dict[str, int]:
-    counts: dict[str, int] = {}
-    names: dict[int, str] = {}
-    for item in gc.get_objects():
-        kind = type(item)
-        name = names.get(id(kind))
-        if name is None:
-            name = names[id(kind)] = class_name(kind)
-        counts[name] = counts.get(name, 0) + 1
+    objects = gc.get_objects()
+    kinds = {id(kind): kind for kind in map(type, objects)}
+    counts = collections.Counter[str]()
+    for key, number in count_types(objects).items():
+        counts[class_name(kinds[key])] += number
     return counts
 
 
 def _grown_twice(before: dict[K, int], middle: dict[K, int], after: dict[K, int], *, new: bool = False) -> dict[K, int]:
     """Growth of what grew in both stretches; with `new`, what was absent at first counts as 0."""
-    grown: dict[K, int] = {}
-    for key, last in after.items():
-        first = before.get(key, 0 if new else None)
-        half = middle.get(key)
-        if first is not None and half is not None and first < half < last:
-            grown[key] = last - first
-    return grown
+    absent = 0 if new else sys.maxsize
+    return {
+        key: last - first
+        for key, last in after.items()
+        if (first := before.get(key, absent)) < middle.get(key, 0) < last
+    }

@@ -38,6 +38,7 @@ class Measured:
     total_s: float
     refused_requests: int = 0
     open_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def iterations(self) -> int:
@@ -108,7 +109,7 @@ def conclude(
         message=message,
         resources=counts,
         findings=(*memory.findings, *left_open, *explanation.findings, *traced),
-        notes=(*memory.notes, *explanation.notes),
+        notes=(*memory.notes, *measured.notes, *explanation.notes),
         cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
         # The line where a task waits or a client is made; what it holds may come from innocent lines.
         top_line=next((_place(f, root) for f in failing if f.path), explanation.top_line),
@@ -263,9 +264,12 @@ def _message(outcome: Outcome, measured: Measured, growth: Growth, decided: Memo
         return f"{sentence}; still growing after {day} ({sensor})"
     if outcome == "passed":
         return sentence
+    unclear = "the interval still includes the budget"
+    if growth.low_bytes_per_iteration > measured.budget_bytes:
+        unclear = "that is above the budget, but it may be about to end: a cache that fills, or a few steps"
     return (
-        f"{sentence}; after {day} the interval still includes the budget or the shape is unclear. A longer duration, "
-        "more requests an iteration or a quieter test would decide it"
+        f"{sentence}; after {day} {unclear}. A longer duration, more requests an iteration or a quieter test would "
+        "decide it"
     )
 
 

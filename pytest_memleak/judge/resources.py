@@ -19,6 +19,7 @@ from pytest_memleak.model import (
 )
 
 _MAX_GROUPS = 5
+_FILE = "file "
 
 _PLURAL = {
     "fd": "file descriptors",
@@ -91,15 +92,14 @@ def _growing(others: Sequence[ResourceSeries], places: Places, first: int) -> It
             continue
         lines = (
             f"+{group.count} {group.name}" + (f" at {places.show(group.site)}" if group.site else "")
-            for group in judged[:_MAX_GROUPS]
+            for group in _by_folder(judged)[:_MAX_GROUPS]
         )
         yield finding_at(
             next((group.site for group in judged if group.site is not None), None),
             kind="unclosed_resource",
             summary=(
                 f"{series.count_settled} {_PLURAL[series.kind]} after {len(series.counts)} iterations, "
-                f"{_at_start(series, first)} at the start, rising by {rate:.3g} per iteration; "
-                "the number must level off"
+                f"{_at_start(series, first)}, rising by {rate:.3g} per iteration; the number must level off"
             ),
             details=(*lines, _REMEDY[series.kind]),
             fails=True,
@@ -117,9 +117,10 @@ def _rise(series: ResourceSeries, first: int) -> float | None:
     return rate
 
 
-def _at_start(series: ResourceSeries, first: int) -> int:
+def _at_start(series: ResourceSeries, first: int) -> str:
     """The count that the rise began at: after the warm-up, or before what used up the limit at once."""
-    return series.counts[first if _rise_to_the_limit(series) is None else 0]
+    at = first if _rise_to_the_limit(series) is None else 0
+    return f"{series.counts[at]} after iteration {at + 1}"
 
 
 def _rise_to_the_limit(series: ResourceSeries) -> float | None:
@@ -149,6 +150,21 @@ def _added(series: ResourceSeries) -> list[ResourceGroup]:
         if (more := group.count - before[group.name, group.site]) > 0 and names[group.name] > 0
     ]
     return sorted(added, key=lambda group: -group.count)
+
+
+def _by_folder(groups: Sequence[ResourceGroup]) -> list[ResourceGroup]:
+    """Files, many of one folder as one group: a hundred temporary names say less than their number."""
+    folders = Counter(os.path.dirname(group.name) for group in groups if group.name.startswith(_FILE))
+    together: dict[str, ResourceGroup] = {}
+    for group in groups:
+        folder = os.path.dirname(group.name)
+        many = group.name.startswith(_FILE) and folders[folder] > 2
+        name = f"files in {folder.removeprefix(_FILE)}, such as {os.path.basename(group.name)}" if many else group.name
+        key = folder if many else f"{group.name} {group.site}"
+        first = together.get(key)
+        count = group.count + (first.count if first else 0)
+        together[key] = ResourceGroup(name=first.name if first else name, site=group.site, count=count)
+    return sorted(together.values(), key=lambda group: -group.count)
 
 
 def _warned(readings: ResourceReadings, places: Places) -> Iterator[Finding]:

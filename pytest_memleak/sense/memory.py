@@ -141,7 +141,7 @@ def small_blocks() -> SmallBlocks | None:
     except OSError:
         return None
     try:
-        with tempfile.TemporaryFile() as target:
+        with tempfile.TemporaryFile() as target:  # where no descriptor or space is left, nothing is known
             os.dup2(target.fileno(), 2)
             try:
                 sys._debugmallocstats()
@@ -149,6 +149,8 @@ def small_blocks() -> SmallBlocks | None:
                 os.dup2(stderr, 2)
             target.seek(0)
             text = target.read().decode("ascii", "replace")
+    except OSError:
+        return None
     finally:
         os.close(stderr)
     used = re.search(r"# bytes in allocated blocks\s+=\s+([\d,]+)", text)

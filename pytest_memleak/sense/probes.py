@@ -46,8 +46,9 @@ class ClientProbe:
                 yield name, cls
 
 
-# Transports that call the application in the same process: there is nothing to close.
-_IN_PROCESS = frozenset({"ASGITransport", "WSGITransport", "MockTransport", "_TestClientTransport"})
+# Transports that call the application in the same process: there is nothing to close. A MockTransport stands for
+# a network in production.
+_IN_PROCESS = frozenset({"ASGITransport", "WSGITransport", "_TestClientTransport"})
 
 
 def _httpx_is_open(client: Any) -> bool:

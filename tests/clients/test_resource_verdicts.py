@@ -262,7 +262,7 @@ def test_descriptors_are_told_by_what_they_are() -> None:
     sockets = ResourceGroup(name="socket to 127.0.0.1:6379", count=240)
     counts, [finding] = judge(series=[growing("fd", sockets)])
     assert finding.summary == (
-        "250 file descriptors after 240 iterations, 34 at the start, rising by 1 per iteration; "
+        "250 file descriptors after 240 iterations, 34 after iteration 25, rising by 1 per iteration; "
         "the number must level off"
     )
     assert finding.details == (
@@ -309,7 +309,17 @@ def test_a_count_that_reaches_the_limit_has_not_levelled_off(per_iteration: int)
     series = ResourceSeries(kind="fd", counts=counts, count_settled=1_024, limit=1_024)
     [finding] = judge(series=[series], warm_up=10)[1]
     assert finding.fails
-    assert finding.summary.startswith("1024 file descriptors after 240 iterations, 20 at the start, rising by ")
+    assert finding.summary.startswith("1024 file descriptors after 240 iterations, 20 after iteration 1, rising by ")
+
+
+def test_temporary_files_are_told_by_their_folder() -> None:
+    groups = [ResourceGroup(name=f"file /var/cache/tmp{i:04x}", count=1) for i in range(200)]
+    log = ResourceGroup(name="file /var/log/app.log", count=7)
+    series = ResourceSeries(kind="fd", counts=list(range(N)), count_settled=N, groups_end=(*groups, log))
+
+    [finding] = judge(series=[series])[1]
+
+    assert finding.details[:2] == ("+200 files in /var/cache, such as tmp0000", "+7 file /var/log/app.log")
 
 
 def test_a_burst_up_to_the_limit_that_ends_is_no_growth() -> None:

@@ -407,6 +407,19 @@ async def test_a_client_that_calls_an_app_in_the_same_process_holds_nothing(
     del in_process
 
 
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+async def test_a_client_whose_network_is_mocked_must_be_closed_all_the_same(
+    library: str, tracker: ClientTracker
+) -> None:
+    module = importlib.import_module(library)
+    client = module.AsyncClient(transport=module.MockTransport(lambda request: module.Response(200)))
+
+    assert [group.name for group in made_here(tracker)] == [f"{library}.AsyncClient"]
+
+    await client.aclose()
+    assert made_here(tracker) == []
+
+
 async def test_starlettes_test_client_holds_nothing(tracker: ClientTracker) -> None:
     testclient = pytest.importorskip("starlette.testclient")
 

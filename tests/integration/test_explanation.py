@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import pytest
@@ -181,3 +182,55 @@ def test_a_traced_run(project):
     report = run(project, source + after, "--memcheck-trace", failed=1, passed=1)
     assert "test_it.py:7" in report
     assert "traced" in report
+
+
+def test_cycles_that_stay_where_the_collector_is_off_are_told(project):
+    source = """
+        import gc, pytest
+
+        class Knot:
+            def __init__(self):
+                self.itself = self
+
+        @pytest.mark.memleak(duration="60min")
+        def test_it(memleak):
+            gc.disable()
+            Knot()
+
+        @pytest.fixture(autouse=True)
+        def restored():
+            yield
+            gc.enable()
+        """
+    report = run(project, source, passed=1)
+    assert "note: the garbage collector is off (gc.disable())" in report
+    assert re.search(r"found [1-4] objects each time in reference cycles", " ".join(report.split()))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="calls malloc of the C library")
+def test_the_client_of_the_test_is_never_the_line_that_leaks(project):
+    source = """
+        import ctypes, pytest
+        from fastapi import FastAPI
+
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+        app = FastAPI()
+
+        @app.get("/{n}")
+        async def lose(n: int):
+            libc.memset(libc.malloc(3000), 1, 3000)
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        @pytest.mark.memleak(duration="60min", max_growth="100B/request")
+        async def test_it(memleak):
+            await memleak.send([("GET", "/{n}")], count=20)
+        """
+    report = run(project, source, failed=1)
+    lines = [line for line in report.splitlines() if line.startswith("  line ")]
+    assert all("test_it.py:12" in line for line in lines), lines
+    assert "cause       native allocations" in report

@@ -67,7 +67,9 @@ def verdicts(found: dict) -> dict[str, str]:
 FILES = ("leak_report.txt", "out.json", "page.html")
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "two workers"])
+@pytest.mark.parametrize(
+    "workers", [(), ("-n", "2"), ("--memcheck-isolate",)], ids=["one process", "two workers", "fresh processes"]
+)
 def test_every_report_says_the_same(project, record, monkeypatch, workers):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
