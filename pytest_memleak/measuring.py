@@ -167,13 +167,13 @@ class MemoryCheck:
         if self._drive.uses_app and not self._drive.requests:
             raise NothingMeasured(
                 f"nothing was measured: the test uses an app and sent no request to it in {done} iterations; "
-                "send some with memleak_client or memleak.send"
+                "send some with memleak_client or `await memleak.send(...)`"
             )
         budget = self._settings.max_growth
         if budget.per == "request" and not self._drive.requests:
             raise NothingMeasured(
                 f"nothing was measured: the budget {budget.text} is per request and no request was sent; send some "
-                "with memleak_client or memleak.send, or give a budget per iteration or per 24h"
+                "with memleak_client or `await memleak.send(...)`, or give a budget per iteration or per 24h"
             )
         return self._settings.budget_bytes_per_iteration(self._drive.requests / done)
 

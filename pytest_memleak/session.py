@@ -49,9 +49,11 @@ class Gathered:
     def header(self) -> str:
         """The line at the top of the session."""
         settings = make_settings(self.options.values)
+        first, last = settings.first_look, settings.last_look
+        iterations = f"{first:,} to {last:,}" if first < last else f"{last:,}"
         return (
-            f"memleak: profile {settings.profile} ({settings.first_look:,} to {settings.last_look:,} iterations of "
-            f"{format_duration(settings.step_s)}), budget {settings.max_growth.text}"
+            f"memleak: profile {settings.profile} ({iterations} iterations of {format_duration(settings.step_s)}), "
+            f"budget {settings.max_growth.text}"
         )
 
     def summarize(self, terminal: pytest.TerminalReporter) -> None:

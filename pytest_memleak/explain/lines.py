@@ -163,8 +163,8 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
         kind="allocation",
         summary=(
             f"{where}:{line.site.line} ({owner_of(line.site.path)}) keeps "
-            f"{wording.size(line.bytes_per_iteration)} in {wording.count(line.blocks_per_iteration)} "
-            f"allocations per iteration, {wording.percent(line.bytes_per_iteration, total_bytes)} of the "
+            f"{wording.size(line.bytes_per_iteration)} in {wording.counted(line.blocks_per_iteration, 'allocation')} "
+            f"per iteration, {wording.percent(line.bytes_per_iteration, total_bytes)} of the "
             "growth in Python's memory"
         ),
         details=tuple(details),

@@ -150,7 +150,7 @@ def native_finding(leak: NativeLeak, root: str) -> Finding:
         kind="native_allocation",
         summary=(
             f"{leak.function}{where} keeps {wording.size(leak.bytes_per_iteration)} of native memory in "
-            f"{wording.count(leak.blocks_per_iteration)} allocations per iteration"
+            f"{wording.counted(leak.blocks_per_iteration, 'allocation')} per iteration"
         ),
         details=("stack, innermost first:", *(f"  {frame}" for frame in leak.stack)),
         path=leak.site.path if leak.site else None,

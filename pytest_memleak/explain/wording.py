@@ -20,6 +20,12 @@ def count(number: float) -> str:
     return f"{number:,.2g}"
 
 
+def counted(number: float, noun: str) -> str:
+    """A count and what it counts: ``1 allocation``, ``0.25 allocations``."""
+    told = count(number)
+    return f"{told} {noun if told == '1' else f'{noun}s'}"
+
+
 def place(path: str, root: str) -> str:
     """`path` relative to `root` with forward slashes; a path outside of it stays absolute."""
     inside = os.path.join(os.path.abspath(root), "")

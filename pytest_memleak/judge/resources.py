@@ -98,7 +98,7 @@ def _growing(others: Sequence[ResourceSeries], places: Places, first: int) -> It
             next((group.site for group in judged if group.site is not None), None),
             kind="unclosed_resource",
             summary=(
-                f"{series.count_settled} {_PLURAL[series.kind]} after {len(series.counts)} iterations, "
+                f"{series.count_settled:,} {_PLURAL[series.kind]} after {len(series.counts)} iterations, "
                 f"{_at_start(series, first)}, rising by {rate:.3g} per iteration; the number must level off"
             ),
             details=(*lines, _REMEDY[series.kind]),

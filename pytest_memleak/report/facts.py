@@ -106,7 +106,7 @@ def _forecast(forecast: Mapping[str, Any]) -> str:
     limit = format_bytes(forecast["memory_limit_bytes"])
     if full is None or full > _FAR_HOURS:
         return f"after {after}; the limit of {limit} is not in sight"
-    return f"after {after}; 80 % of {limit} in {forecast['hours_until_80_percent']:g} h, 100 % in {full:g} h"
+    return f"after {after}; 80 % of {limit} in {forecast['hours_until_80_percent']:,g} h, 100 % in {full:,g} h"
 
 
 def _container(entry: Entry) -> str | None:

@@ -309,7 +309,7 @@ def test_a_count_that_reaches_the_limit_has_not_levelled_off(per_iteration: int)
     series = ResourceSeries(kind="fd", counts=counts, count_settled=1_024, limit=1_024)
     [finding] = judge(series=[series], warm_up=10)[1]
     assert finding.fails
-    assert finding.summary.startswith("1024 file descriptors after 240 iterations, 20 after iteration 1, rising by ")
+    assert finding.summary.startswith("1,024 file descriptors after 240 iterations, 20 after iteration 1, rising by ")
 
 
 def test_temporary_files_are_told_by_their_folder() -> None:

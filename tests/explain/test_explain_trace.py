@@ -19,7 +19,7 @@ def test_samples_grow_and_the_line_is_found() -> None:
     assert samples[-1] - samples[0] > 49 * 2_000
     assert findings[0].kind == "allocation"
     assert findings[0].path == __file__
-    assert "keeps 2.0 kB in 1 allocations per iteration" in findings[0].summary
+    assert "keeps 2.0 kB in 1 allocation per iteration" in findings[0].summary
     assert not tracemalloc.is_tracing()
 
 

@@ -280,14 +280,14 @@ def test_nothing_measured(project):
     result.assert_outcomes(failed=5)
     no_request = (
         "error: nothing was measured: the test uses an app and sent no request to it in 60 iterations; send some with "
-        "memleak_client or memleak.send"
+        "memleak_client or `await memleak.send(...)`"
     )
     result.stdout.fnmatch_lines(
         [
             no_request,
             no_request,
             "error: nothing was measured: the budget 64B/request is per request and no request was sent; send some "
-            "with memleak_client or memleak.send, or give a budget per iteration or per 24h",
+            "with memleak_client or `await memleak.send(...)`, or give a budget per iteration or per 24h",
             no_request,
             no_request,
         ]
