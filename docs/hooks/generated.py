@@ -19,6 +19,7 @@ import pytest_memleak
 from pytest_memleak import cli, hookspecs, options, plugin
 from pytest_memleak.report import junit
 from pytest_memleak.report.schema import record_schema
+from pytest_memleak.sense.probes import BUILT_IN
 from pytest_memleak.settings import DEFAULTS, Settings
 
 
@@ -33,6 +34,7 @@ def pages(root: Path) -> dict[str, str]:
         "marker": marker_page,
         "fixtures": fixtures_page,
         "hooks": hooks_page,
+        "clients": clients_page,
         "python": python_page,
         "command-line": command_line_page,
         "junit": junit_page,
@@ -183,6 +185,24 @@ def hooks_page() -> str:
             *(f"::: pytest_memleak.hookspecs.{name}\n" for name in names),
             "::: pytest_memleak.ClientProbe\n",
             "::: pytest_memleak.ScanOperation\n",
+        ]
+    )
+
+
+def clients_page() -> str:
+    rows = [
+        (code(probe.library), ", ".join(map(code, probe.class_names)), "a note" if probe.closes_on_collect else "fails")
+        for probe in BUILT_IN
+    ]
+    return "\n".join(
+        [
+            "# Client libraries",
+            "",
+            "The classes whose instances are [followed](../explanation/clients.md). `allow_unclosed` takes "
+            "`library.Class`, with these names.",
+            "",
+            *table(("library", "classes", "dropped without close"), rows),
+            "",
         ]
     )
 
