@@ -10,13 +10,15 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest_memleak
 from pytest_memleak import cli, hookspecs, options, plugin
+from pytest_memleak.api import Memleak
+from pytest_memleak.drive.websocket import WebSocket
 from pytest_memleak.report import junit
 from pytest_memleak.report.schema import record_schema
 from pytest_memleak.sense.probes import BUILT_IN
@@ -82,16 +84,24 @@ def declared() -> list[Row]:
     return list(parser.rows.values())
 
 
+_KINDS = {"": "", "string": "text", "bool": "true or false", "linelist": "list"}
+
+
 def options_page() -> str:
     body = [
-        (code(row.flag), code(row.ini), row.kind, code(_marker_argument(row)), cell(row.help)) for row in declared()
+        (code(row.flag), code(row.ini), _KINDS[row.kind], "yes" if _marker_argument(row) else "", cell(row.help))
+        for row in declared()
     ]
     return "\n".join(
         [
+            "---",
+            "hide: [toc]",
+            "---",
+            "",
             "# Options and configuration",
             "",
             "A marker argument goes before a flag, a flag before the configuration, the configuration before the "
-            "default. Configuration is read from `[tool.pytest]` in `pyproject.toml`, from `pytest.toml` or from "
+            "default. The argument is called as the configuration value, without `memleak_`. Configuration is read from `[tool.pytest]` in `pyproject.toml`, from `pytest.toml` or from "
             "`pytest.ini`, as pytest reads its own.",
             "",
             "A flag that says `do not` or `leave` switches off what its configuration value and marker argument switch "
@@ -149,6 +159,8 @@ def marker_meanings() -> dict[str, str]:
 
 # --- Fixtures, hooks, Python ---
 
+_FIELDS_ONLY = "    options: {members: false}\n"
+
 
 def fixtures_page() -> str:
     sections = [f"## `{name}`\n\n{docstring(getattr(plugin, name))}\n" for name in plugin.__all__]
@@ -159,16 +171,10 @@ def fixtures_page() -> str:
             *sections,
             "## The object `memleak`",
             "",
-            "::: pytest_memleak.api.Memleak",
-            "    options: {heading_level: 3, show_root_heading: false, show_root_toc_entry: false, "
-            "merge_init_into_class: false, filters: ['!^_']}",
-            "",
+            *members("pytest_memleak.api.Memleak", public(Memleak)),
             "## The client of `memleak.websocket`",
             "",
-            "::: pytest_memleak.drive.websocket.WebSocket",
-            "    options: {heading_level: 3, show_root_heading: false, show_root_toc_entry: false, "
-            "merge_init_into_class: false, filters: ['!^_']}",
-            "",
+            *members("pytest_memleak.drive.websocket.WebSocket", public(WebSocket)),
         ]
     )
 
@@ -183,7 +189,7 @@ def hooks_page() -> str:
             "[scan an app](../how-to/scan.md) use them.",
             "",
             *(f"::: pytest_memleak.hookspecs.{name}\n" for name in names),
-            "::: pytest_memleak.ClientProbe\n",
+            f"::: pytest_memleak.ClientProbe\n{_FIELDS_ONLY}",
             "::: pytest_memleak.ScanOperation\n",
         ]
     )
@@ -217,7 +223,7 @@ def python_page() -> str:
             "What `import pytest_memleak` gives. `Memleak` is under [Fixtures](fixtures.md), `ClientProbe` and "
             "`ScanOperation` are under [Hooks](hooks.md).",
             "",
-            *(f"::: pytest_memleak.{name}\n" for name in names),
+            *(f"::: pytest_memleak.{name}\n{_FIELDS_ONLY if name == 'Request' else ''}" for name in names),
         ]
     )
 
@@ -344,12 +350,21 @@ def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def code(text: str) -> str:
-    """As code in a table's cell; a bar would end the cell."""
-    return f"`{text}`".replace("|", "\\|") if text else ""
+    return f"`{text}`" if text else ""
 
 
 def cell(text: str) -> str:
+    """Text in a table, where a bar would end the cell."""
     return text.replace("|", "\\|")
+
+
+def public(cls: type) -> list[str]:
+    return [name for name in vars(cls) if not name.startswith("_")]
+
+
+def members(path: str, names: Iterable[str]) -> list[str]:
+    """What mkdocstrings writes of each."""
+    return [f"::: {path}.{name}\n    options: {{heading_level: 3}}\n" for name in names]
 
 
 def sentence(text: str) -> str:
