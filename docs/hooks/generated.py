@@ -101,8 +101,9 @@ def options_page() -> str:
             "# Options and configuration",
             "",
             "A marker argument goes before a flag, a flag before the configuration, the configuration before the "
-            "default. The argument is called as the configuration value, without `memleak_`. Configuration is read from `[tool.pytest]` in `pyproject.toml`, from `pytest.toml` or from "
-            "`pytest.ini`, as pytest reads its own.",
+            "default. The argument is called as the configuration value, without `memleak_`. Configuration is read "
+            "from `[tool.pytest]` in `pyproject.toml`, from `pytest.toml` or from `pytest.ini`, as pytest reads its "
+            "own.",
             "",
             "A flag that says `do not` or `leave` switches off what its configuration value and marker argument switch "
             "on: `memleak_explain = false` is `--memcheck-no-explain`. Paths in flags are relative to the directory "
@@ -132,9 +133,9 @@ def marker_page() -> str:
             "",
             f"`@pytest.mark.memleak(…)`: {description}",
             "",
-            "All arguments are keywords. An unknown one, or a value that cannot be used, fails the test with a sentence "
-            "that says what is wrong. On a class or a module the marker counts for each test in it; the nearest one "
-            "wins, argument by argument.",
+            "All arguments are keywords. An unknown one, or a value that cannot be used, fails the test with a "
+            "sentence that says what is wrong. On a class or a module the marker counts for each test in it; the "
+            "nearest one wins, argument by argument.",
             "",
             *table(("argument", "default", "what it is"), body),
         ]
@@ -260,8 +261,8 @@ def junit_page() -> str:
         [
             "# JUnit properties",
             "",
-            "`--junitxml=PATH` has these `<properties>` at each checked test; what is unknown is left out. Their values "
-            "are those of [the JSON record](../record.md), MB are 1,000,000 bytes.",
+            "`--junitxml=PATH` has these `<properties>` at each checked test; what is unknown is left out. Their "
+            "values are those of [the JSON record](../record.md), MB are 1,000,000 bytes.",
             "",
             *(f"- `{name}`" for name in junit_properties()),
             "",
@@ -296,8 +297,7 @@ def _object_section(name: str, definition: Mapping[str, Any]) -> list[str]:
     if "properties" not in definition:
         return [f"## {name}", "", _kind(definition), ""]
     rows = [
-        (code(key), _kind(value), "yes" if key in required else "")
-        for key, value in definition["properties"].items()
+        (code(key), _kind(value), "yes" if key in required else "") for key, value in definition["properties"].items()
     ]
     return [f"## {name}", "", *table(("key", "type", "always there"), rows), ""]
 

@@ -47,16 +47,20 @@ def folder(tmp_path: Path) -> Callable[..., Path]:
     return copy
 
 
-@pytest.fixture
+# Only the plugins that a reader has: importing those of all our tests takes longer than most of the examples.
+FEW_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p asyncio -p memleak"}
+
+
+@pytest.fixture(scope="session")
 def shell() -> Callable[[str, Path], subprocess.CompletedProcess[str]]:
     """Run a command line in a folder, with this Python's commands first on the path."""
 
     def run(command: str, where: Path) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         return subprocess.run(
             command,
             cwd=where,
-            env=environment,
+            env={**os.environ, "PATH": path, **FEW_PLUGINS},
             shell=True,
             text=True,
             stdout=subprocess.PIPE,

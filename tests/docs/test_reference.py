@@ -14,21 +14,11 @@ from pytest_memleak.settings import DEFAULTS
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory):
+def told(tmp_path_factory, shell):
     """What pytest itself tells with an option, in an empty project."""
     where = tmp_path_factory.mktemp("empty")
     (where / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-
-    def tell(option: str) -> str:
-        import subprocess
-        import sys
-
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", option], cwd=where, capture_output=True, text=True, check=False
-        )
-        return done.stdout
-
-    return tell
+    return lambda option: shell(f"pytest {option}", where).stdout
 
 
 def test_every_option_that_pytest_shows(pages, told):
