@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import shutil
 import subprocess
@@ -20,12 +20,9 @@ DOCS = ROOT / "docs"
 @pytest.fixture(scope="session")
 def generated() -> ModuleType:
     """The module that writes the reference."""
-    spec = importlib.util.spec_from_file_location("generated", DOCS / "hooks" / "generated.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules["generated"] = importlib.util.module_from_spec(spec)  # dataclasses look it up there
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:  # as mkdocs does for a hook
+        patch.syspath_prepend(str(DOCS / "hooks"))
+        return importlib.import_module("generated")
 
 
 @pytest.fixture(scope="session")

@@ -33,14 +33,13 @@ def test_every_option_that_pytest_shows(pages, told):
     assert {name for name in values if f"| `{name}` |" not in page} == set()
 
 
-def test_every_argument_of_the_marker(pages, told, generated):
+def test_every_argument_of_the_marker(pages, told):
     rows = set(re.findall(r"^\| `(\w+)` \| `.+?` \| .+ \|$", pages["reference/marker.md"], re.MULTILINE))
 
     assert rows == set(DEFAULTS)
     signature = re.search(r"@pytest.mark.memleak\((.*?)\): ", told("--markers"), re.DOTALL)
     assert signature is not None
     assert set(re.findall(r"(\w+)=", signature[1])) == set(DEFAULTS)
-    assert set(generated.marker_defaults()) == set(DEFAULTS)
 
 
 def test_every_fixture(pages, told):
@@ -110,4 +109,4 @@ def test_results_with_and_without(generated, tmp_path):
     (tmp_path / "benchmarks" / "RESULTS.md").write_text(text, encoding="utf-8")
 
     expected = "# Results\n\nsource, [a site](https://example.org), [below](#x)\n"
-    assert generated.pages(tmp_path)["results.md"] == expected
+    assert generated.pages(tmp_path)["results.md"].endswith(f"---\n\n{expected}")
