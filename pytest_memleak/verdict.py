@@ -40,14 +40,16 @@ class Verdict:
         growth: the one of the two that decides, or None.
         samples: column name to values, one per iteration.
         warm_up_iterations: how many at the start the deciding sensor's judgement leaves out.
-        memory_limit_bytes: for the forecast.
         forecast: what the rate means for the container, or None.
         rss_peak_bytes: the highest RSS seen, between samples too.
         resources: counts of what stayed open.
         findings: what a person should know, the most important first.
         notes: shorter remarks.
         routes: requests per route.
-        severity, cause, top_line, top_holder: None where unknown.
+        severity: how urgent the growth is, or None.
+        cause: what kind of growth it is, or None.
+        top_line: the line that leads to the most growth, or None.
+        top_holder: the collection that holds it, or None.
     """
 
     outcome: Outcome
