@@ -15,6 +15,7 @@ from pytest_memleak.drive.deadline import Deadline, IterationTimeout
 from pytest_memleak.drive.iterate import Drive, RealClock
 from pytest_memleak.drive.whereabouts import Whereabouts
 from pytest_memleak.explaining import explain_growth, is_worth_explaining
+from pytest_memleak.judge.counts import may_level_off
 from pytest_memleak.judge.memory import MemoryLook
 from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
 from pytest_memleak.judge.resources import judge_resources
@@ -178,11 +179,16 @@ class LeakRun:
         for done in range(1, self.settings.last_look + 1):
             await self._step(body)
             self._watch.after_iteration(done - 1, caught.drain())
-            if decided := memory.after_iteration(done):
+            if (decided := memory.after_iteration(done)) and not self._is_too_early(done, decided):
                 return decided
             for watcher in self._around.watchers:
                 watcher.after_iteration(done, memory.rough_rate())
         raise AssertionError("the last look always decides")
+
+    def _is_too_early(self, done: int, decided: MemoryLook | EarlyStop) -> bool:
+        """Whether memory has passed, but a count rises that may be a pool growing to its size."""
+        may_go_on = isinstance(decided, MemoryLook) and done < self.settings.last_look
+        return may_go_on and may_level_off(self._watch.counts(), WARM_UP)
 
     async def _step(self, body: Body) -> None:
         """One iteration: the body, then the rest of its simulated time."""

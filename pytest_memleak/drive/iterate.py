@@ -41,6 +41,9 @@ class RealClock:
     async def advance(self, seconds: float) -> None:
         """Return at once: real time passes by itself."""
 
+    def advance_sync(self, seconds: float) -> None:
+        """Return at once, as `advance` does."""
+
 
 class Drive:
     """The app of one test, and how requests reach it.

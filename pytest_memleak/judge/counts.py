@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, pairwise
 from statistics import median
 
 MIN_ITERATIONS = 12
 # The smallest rise that counts: pools and executors waver by a few.
 MIN_RISE = 4
+# Default sizes: 32 threads of an executor, 40 of anyio, 100 connections of httpx and aiohttp.
+_LARGEST_POOL = 100
+
+
+def may_level_off(all_counts: Iterable[Sequence[int]], warm_up: int) -> bool:
+    """Whether one of the counts rises, but no further yet than a pool does that grows to its size.
+
+    Args:
+        all_counts: per kind, one count per iteration.
+        warm_up: iterations at the start that are not judged; at least a tenth never is.
+    """
+    for counts in all_counts:
+        judged = counts[max(warm_up, len(counts) // 10) :]
+        if rise_per_iteration(judged) is not None and judged[-1] - judged[0] <= _LARGEST_POOL:
+            return True
+    return False
 
 
 def rise_per_iteration(counts: Sequence[int]) -> float | None:

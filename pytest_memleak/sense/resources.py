@@ -11,7 +11,7 @@ import os
 import threading
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -75,6 +75,10 @@ class ResourceSensor:
     def levels(self) -> tuple[int, ...]:
         """The counts of this moment, in a fixed order."""
         return tuple(kind.count() for kind in self.kinds)
+
+    def counts(self) -> tuple[Sequence[int], ...]:
+        """The counts of the iterations so far, in the same order."""
+        return tuple(counts[: self.taken] for _, _, counts in self._columns)
 
     def finish(self) -> tuple[ResourceSeries, ...]:
         """The counts of all iterations, and what is open now that the run has settled."""

@@ -117,6 +117,11 @@ class ResourceWatch:
         """Read what is open after the lifespan's shutdown, once it has settled."""
         self._after_shutdown = self.clients.open_clients()
 
+    def counts(self) -> tuple[Sequence[int], ...]:
+        """The counts of the iterations so far, one sequence for each kind."""
+        assert self._sensor is not None, "begin() comes first"
+        return (*self._sensor.counts(), self._alive[: self._sensor.taken])
+
     def close(self) -> ResourceReadings:
         """Put every patched class back and return what was seen; safe to call again."""
         self.clients.uninstall()

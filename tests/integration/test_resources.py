@@ -295,3 +295,31 @@ def test_descriptors_that_reach_the_limit_have_not_levelled_off(project, per_ite
     mark = '@pytest.mark.memleak(duration="60min")'
     report = run(project, source.replace("PER_ITERATION", str(per_iteration)), mark=mark, failed=1)
     assert "LEAK: 150 file descriptors after 60 iterations" in report
+
+
+@pytest.mark.parametrize(("at_most", "outcome"), [(15, "passed"), (10_000, "failed")])
+def test_a_slow_rise_is_followed_until_a_pool_would_have_its_size(project, at_most, outcome):
+    """Memory has passed by the 300th iteration, when 15 threads have come; a pool of 15 gets no more."""
+    project.makepyfile(
+        f"""
+        import threading
+        import pytest
+
+        end, threads = threading.Event(), []
+
+        @pytest.fixture(autouse=True)
+        def ended():
+            yield
+            end.set()
+            for thread in threads:
+                thread.join()
+
+        @pytest.mark.memleak(simulate_time=False)
+        def test_it(memleak):
+            if memleak.iteration % 20 == 0 and len(threads) < {at_most}:
+                threads.append(threading.Thread(target=end.wait))
+                threads[-1].start()
+        """
+    )
+
+    project.runpytest_subprocess("--memcheck").assert_outcomes(**{outcome: 1})
