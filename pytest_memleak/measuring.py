@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -139,8 +140,9 @@ class MemoryCheck:
         return (heap + blocks * USUAL_BLOCK) / (now - WARM_UP)
 
     def live_bytes(self) -> float:
-        """Live bytes now, outside the measured window."""
-        return self.sensor.live_bytes(USUAL_BLOCK)
+        """Live bytes now, outside the measured window, exactly where that is known."""
+        state = small_blocks()
+        return self.sensor.heap_bytes_now() + (state.used_bytes if state else sys.getallocatedblocks() * USUAL_BLOCK)
 
     def _look(self) -> MemoryLook:
         """Judge what was measured so far; at the end, try whether RSS alone is only freed memory."""

@@ -13,6 +13,8 @@ Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touc
 # The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
 _MOST = 0.6
 _LITTLE = 0.25
+# Of less than that per iteration a few iterations say little.
+_CLEAR_BYTES = 2_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,18 @@ def reference(growth: GrowthFacts) -> float:
     live = growth.live_bytes_per_iteration or 0.0
     rss = growth.rss_bytes_per_iteration
     return live if live > _LITTLE * rss else rss
+
+
+def came_back(growth: GrowthFacts, live_bytes_per_iteration: float | None) -> bool:
+    """Whether live bytes grew in the explanation's iterations too; what comes in bursts is not there to be explained.
+
+    Args:
+        growth: what the run measured.
+        live_bytes_per_iteration: growth seen by the explanation; None when it is unknown.
+    """
+    live = growth.live_bytes_per_iteration or 0.0
+    known = live_bytes_per_iteration is not None and live > _LITTLE * growth.rss_bytes_per_iteration
+    return not known or live < _CLEAR_BYTES or (live_bytes_per_iteration or 0.0) >= _LITTLE * live
 
 
 def cause_of(

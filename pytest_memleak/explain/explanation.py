@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
-from pytest_memleak.explain.cause import Cause, cause_of, reference
+from pytest_memleak.explain.cause import Cause, came_back, cause_of, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
 from pytest_memleak.explain.lines import Line, line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
@@ -97,6 +97,8 @@ class _Inquiry:
         ranked: tuple[RouteGrowth, ...] = ()
         try:
             watched = await self._part("the holder scan", self._holders)
+            if watched and not came_back(self._growth, watched.live_bytes):
+                return self._nothing_came_back(watched)
             lines = await self._part("the search for allocating lines", self._lines) or Lines()
             cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration)
             if cause.kind in ("native", "maps"):
@@ -118,6 +120,15 @@ class _Inquiry:
             routes=ranked,
         )
 
+    def _nothing_came_back(self, watched: Watched) -> Explanation:
+        """A step every hour, say: what the few iterations of an explanation allocate is not what grew."""
+        note = (
+            f"not explained: in {watched.iterations} more iterations the growth did not come back, so it comes in "
+            "bursts; trace=True (--memcheck-trace) follows the lines through the whole run"
+        )
+        findings = tuple(finding for finding in self._findings if finding.kind != "object_growth")
+        return Explanation(top_holder=self._top_holder, findings=findings, notes=(*self._notes, note))
+
     async def _step(self) -> None:
         try:
             await self._iterate()
@@ -137,7 +148,7 @@ class _Inquiry:
             return None
 
     async def _holders(self) -> Watched:
-        watched = await watch(self._step, self._requests, HOLDER_ITERATIONS)
+        watched = await watch(self._step, self._requests, HOLDER_ITERATIONS, self._live)
         holders = find_holders(watched)
         types = growing_types(watched)
         if not any(holder.name.owner == "app" for holder in holders):

@@ -39,6 +39,7 @@ class Watched:
         cycle_bytes: bytes per iteration that only ``gc.collect()`` freed.
         cycle_types: their types with the number per iteration, the most frequent first.
         uncollectable: the types of what was added to ``gc.garbage``.
+        live_bytes: growth of live bytes per iteration in the second stretch; None when nobody reads them.
     """
 
     iterations: int
@@ -50,15 +51,19 @@ class Watched:
     cycle_bytes: float
     cycle_types: tuple[tuple[str, float], ...]
     uncollectable: tuple[str, ...]
+    live_bytes: float | None = None
 
 
-async def watch(step: Step, requests: Callable[[], int], iterations: int) -> Watched:
+async def watch(
+    step: Step, requests: Callable[[], int], iterations: int, live: Callable[[], float] | None = None
+) -> Watched:
     """Run `iterations` iterations and say what grew.
 
     Args:
         step: runs one iteration.
         requests: the running total of requests.
         iterations: how many to run; half of them per stretch.
+        live: reads live bytes now.
 
     Returns:
         The growth. The garbage collector is left as it was found.
@@ -71,9 +76,12 @@ async def watch(step: Step, requests: Callable[[], int], iterations: int) -> Wat
     cycle_bytes, cycle_types = await _watch_cycles(step, half)
     middle = take_census()
     with out_of_sight():
+        gc.collect()  # the free lists that the census filled
+        began = live() if live else 0.0
         for _ in range(half):
             await step()
         gc.collect()
+        live_bytes = (live() - began) / half if live else None
     after = take_census()
     return Watched(
         iterations=2 * half,
@@ -84,6 +92,7 @@ async def watch(step: Step, requests: Callable[[], int], iterations: int) -> Wat
         atexit_callbacks=after.atexit_callbacks - before.atexit_callbacks,
         cycle_bytes=cycle_bytes,
         cycle_types=cycle_types,
+        live_bytes=live_bytes,
         uncollectable=tuple(class_name(type(item)) for item in gc.garbage[uncollectable:]),
     )
 

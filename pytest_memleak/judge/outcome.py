@@ -112,7 +112,8 @@ def conclude(
         notes=(*memory.notes, *measured.notes, *explanation.notes),
         cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
         # The line where a task waits or a client is made; what it holds may come from innocent lines.
-        top_line=next((_place(f, root) for f in failing if f.path), explanation.top_line),
+        top_line=next((_place(f, root) for f in failing if f.path), explanation.top_line)
+        or next((_place(f, root) for f in traced if f.path), None),
         top_holder=explanation.top_holder,
     )
 

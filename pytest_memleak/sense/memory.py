@@ -105,10 +105,9 @@ class MemorySensor:
         memory = self._process.memory_info()
         return memory.rss, memory.vms
 
-    def live_bytes(self, block_bytes: float) -> float:
-        """Live bytes now, each of Python's small blocks counted as `block_bytes`."""
-        heap = sum(self._heap_info()) if self._heap_info is not None else 0
-        return heap + sys.getallocatedblocks() * block_bytes
+    def heap_bytes_now(self) -> int:
+        """Used bytes of the C heap now, 0 where they are unknown."""
+        return sum(self._heap_info()) if self._heap_info is not None else 0
 
     def peak_bytes(self) -> int:
         """The highest RSS of the run, between the samples too where the system keeps it."""

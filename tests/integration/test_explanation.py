@@ -234,3 +234,23 @@ def test_the_client_of_the_test_is_never_the_line_that_leaks(project):
     lines = [line for line in report.splitlines() if line.startswith("  line ")]
     assert all("test_it.py:12" in line for line in lines), lines
     assert "cause       native allocations" in report
+
+
+@pytest.mark.parametrize("traced", [False, True], ids=["", "traced"])
+def test_a_growth_that_does_not_come_back_accuses_no_line(project, traced):
+    """A job of every hour: the 30 iterations of an explanation do not see it, the trace of the run does."""
+    source = f"""
+        import time, pytest
+
+        reports = []
+
+        @pytest.mark.memleak(duration="24h", max_growth="10MB/24h", trace={traced})
+        def test_it(memleak):
+            if memleak.iteration % 60 == 59:
+                reports.append(bytearray(5_000_000))
+        """
+    report = run(project, source, failed=1)
+    assert "in 30 more iterations the growth did not come back" in " ".join(report.split())
+    lines = [line.split()[1] for line in report.splitlines() if line.startswith("  line ")]
+    assert lines == (["test_it.py:8"] if traced else [])
+    assert "cause  " not in report
