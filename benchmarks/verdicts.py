@@ -1,0 +1,129 @@
+"""Right, wrong or inconclusive, per tool and scenario: `python -m benchmarks.verdicts`."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+
+from benchmarks import rivals
+from benchmarks.cells import Cells, Result
+from benchmarks.rivals import TOOLS, Tool
+from benchmarks.scenarios import ALL, Scenario
+from benchmarks.table import Table
+
+NAME = "verdicts"
+FLAGSHIP = "pytest-memleak"
+
+
+def measure(runs: int, *, rival_runs: int | None = None, cells: Cells | None = None) -> None:
+    """Run every tool on every scenario in its scope.
+
+    Args:
+        runs: of each cell of pytest-memleak.
+        rival_runs: of each cell of the others; as many by default.
+        cells: where results are kept.
+    """
+    cells = cells or Cells(NAME)
+    for tool in sorted((tool for tool in TOOLS if tool.runs_here), key=lambda tool: tool.name != FLAGSHIP):
+        keys = [(tool.name, scenario.name) for scenario in ALL if rivals.in_scope(tool, scenario)]
+        cells.fill(keys, runs if tool.name == FLAGSHIP or rival_runs is None else rival_runs, rivals.run)
+
+
+def score(scenario: Scenario, runs: list[Result]) -> Counter[str]:
+    """How many runs were right, wrong, and without an answer."""
+    words = {scenario.expected: "right", "clean": "wrong", "leak": "wrong"}
+    words[scenario.expected] = "right"
+    return Counter(words.get(str(run["outcome"]), str(run["outcome"])) for run in runs)
+
+
+def _cell(tool: Tool, scenario: Scenario, cells: Cells) -> str:
+    if not tool.runs_here:
+        return "not installed"
+    if not rivals.in_scope(tool, scenario):
+        return "n/a"
+    counts = score(scenario, cells.of(tool.name, scenario.name))
+    return ", ".join(f"{count} {word}" for word, count in counts.most_common()) or "not run"
+
+
+def table(cells: Cells | None = None) -> Table:
+    """The counts, as far as they were measured."""
+    cells = cells or Cells(NAME)
+    rows = [(scenario.name, scenario.expected, *(_cell(tool, scenario, cells) for tool in TOOLS)) for scenario in ALL]
+    return Table(
+        title="Verdicts",
+        headers=("scenario", "true", *(tool.name for tool in TOOLS)),
+        rows=[*rows, _total(cells, "clean"), _total(cells, "leak")],
+        runs=cells.run_counts(),
+        dates=cells.dates(),
+        module=NAME,
+        notes=(*_targets(cells), *_settings()),
+    )
+
+
+def _total(cells: Cells, expected: str) -> tuple[str, ...]:
+    row = []
+    for tool in TOOLS:
+        counts = Counter[str]()
+        for scenario in ALL:
+            if scenario.expected == expected and rivals.in_scope(tool, scenario):
+                counts += score(scenario, cells.of(tool.name, scenario.name))
+        row.append(f"{counts['right']} of {counts.total()} right")
+    return (f"all {expected}", expected, *row)
+
+
+def _targets(cells: Cells) -> tuple[str, ...]:
+    """Whether pytest-memleak met its own, with each cell in which it did not."""
+    runs = {scenario: cells.of(FLAGSHIP, scenario.name) for scenario in ALL}
+    false_alarms = [s for s, done in runs.items() if s.expected == "clean" and score(s, done)["wrong"]]
+    missed = [s for s, done in runs.items() if s.expected == "leak" and score(s, done)["right"] < len(done)]
+    unsure = [s for s, done in runs.items() if s.expected == "clean" and score(s, done)["right"] < len(done)]
+
+    def told(found: list[Scenario]) -> str:
+        return "; ".join(f"{s.name} ({_cell(TOOLS[0], s, cells)})" for s in found) or "none"
+
+    return (
+        f"Target: pytest-memleak calls no clean scenario a leak. {_met(false_alarms)}: {told(false_alarms)}.",
+        f"Target: it finds every leak of twice the budget and every unclosed resource. {_met(missed)}: {told(missed)}.",
+        f"Clean scenarios that it did not pass every time: {told(unsure)}.",
+        f"Where it found a leak of memory, its first line was the true one in {_lines(cells)} runs.",
+    )
+
+
+def _met(exceptions: list[Scenario]) -> str:
+    return "Missed" if exceptions else "Met"
+
+
+def _lines(cells: Cells) -> str:
+    """How often the line named is the true one, of the scenarios that have one."""
+    named = [
+        str(run.get("line") or "").endswith(scenario.line)
+        for scenario in ALL
+        if scenario.line and scenario.expected == "leak" and scenario.kind == "memory"
+        for run in cells.of(FLAGSHIP, scenario.name)
+        if run["outcome"] == "leak"
+    ]
+    return f"{sum(named)} of {len(named)}"
+
+
+def _settings() -> tuple[str, ...]:
+    return tuple(
+        f"{tool.name} {tool.version or ''}".rstrip()
+        + f" is meant for {tool.meant_for}. Here: {tool.used_as}."
+        + ("" if tool.runs_here else " It could not be installed.")
+        for tool in TOOLS
+    )
+
+
+def main() -> None:
+    """Measure what is missing, print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=10, help="runs per cell of pytest-memleak (default 10)")
+    parser.add_argument("--rival-runs", type=int, help="runs per cell of the other tools (default: as many)")
+    chosen = parser.parse_args()
+    measure(chosen.runs, rival_runs=chosen.rival_runs)
+    made = table()
+    print(made.as_text(), *(f"- {note}" for note in made.notes), sep="\n")
+
+
+if __name__ == "__main__":
+    main()
