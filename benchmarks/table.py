@@ -37,6 +37,10 @@ class Table:
         """The table alone."""
         return tabulate(self.rows, headers=self.headers, tablefmt=style, disable_numparse=True, missingval="")
 
+    def show(self) -> None:
+        """Print the table and its notes."""
+        print(self.as_text(), "", *(f"- {note}" for note in self.notes), sep="\n")
+
     def as_markdown(self) -> str:
         """The section of RESULTS.md."""
         made = f"`python -m benchmarks.{self.module}`; runs per cell: {self.runs}; measured {self.dates}."
@@ -44,10 +48,15 @@ class Table:
         return f"## {self.title}\n\n{made}\n\n{self.as_text('github')}\n\n{notes}".rstrip() + "\n"
 
 
-def show(measure: Callable[[int], None], table: Callable[[], Table], *, runs: int = 10) -> None:
-    """The command line of one table: measure what is missing, print."""
+def main(measure: Callable[[int], object], make_table: Callable[[], Table], *, runs: int = 10) -> None:
+    """The command line of one table: measure what is missing, print.
+
+    Args:
+        measure: takes the runs a cell shall have.
+        make_table: from what was measured.
+        runs: the default.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=runs, help=f"runs per cell (default {runs})")
     measure(parser.parse_args().runs)
-    made = table()
-    print(made.as_text(), *(f"- {note}" for note in made.notes), sep="\n")
+    make_table().show()

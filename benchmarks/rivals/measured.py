@@ -106,7 +106,15 @@ def pyleak(scenario: Scenario) -> None:
     asyncio.run(iterations())
 
 
+def plain(scenario: Scenario) -> None:
+    """The iterations alone."""
+    with served(scenario) as step:
+        repeat(step, WARM_UP + MEASURED)
+    say("clean")
+
+
 _RUN = {
+    "480 plain iterations": plain,
     "tracemalloc": traced_before_and_after,
     "first v. last RSS": first_versus_last_rss,
     "Mann-Kendall on RSS": mann_kendall,
