@@ -69,18 +69,25 @@ def memleak(scenario: Scenario) -> None:
         say("error", done.stdout + done.stderr)
         return
     test = json.loads(Path("r.json").read_text())["tests"][0]
-    growth = test["growth"][test["growth"]["sensor"]] if test["growth"]["sensor"] else None
+    sensor = test["growth"]["sensor"]
     say(
         "clean" if test["verdict"] == "passed" else test["verdict"],
         said=test["message"],
         iterations=test["iterations"],
-        bytes_per_iteration=growth and growth["bytes_per_iteration"],
-        low=growth and growth["low_bytes_per_iteration"],
-        high=growth and growth["high_bytes_per_iteration"],
+        sensor=sensor,
+        **_rate("", test["growth"][sensor] if sensor else None),
+        **_rate("live_", test["growth"]["live"]),
         line=test["top_line"] and Path(test["top_line"]).name,
         holder=test["top_holder"],
         checked_s=test["total_s"],
     )
+
+
+def _rate(prefix: str, growth: dict[str, float] | None) -> dict[str, float | None]:
+    """Bytes an iteration and the ends of their interval."""
+    keys = ("bytes_per_iteration", "low_bytes_per_iteration", "high_bytes_per_iteration")
+    shorter = ("bytes_per_iteration", "low", "high")
+    return {prefix + short: growth and growth[key] for short, key in zip(shorter, keys, strict=True)}
 
 
 def memray(scenario: Scenario) -> None:

@@ -12,6 +12,7 @@ from benchmarks.scenarios import ALL, named
 
 def run(outcome: str, **more: object) -> dict[str, object]:
     facts = {"seconds": 2.0, "cpu_s": 1.0, "iterations": 300, "line": None, "low": 1.0, "high": 3.0}
+    facts |= {"live_bytes_per_iteration": 640.0, "live_low": 600.0, "live_high": 700.0}
     return {"outcome": outcome, **facts, "bytes_per_iteration": 2.0, **more}
 
 
@@ -93,8 +94,8 @@ def test_slopes_say_how_often_the_interval_covers_the_truth(tmp_path):
 
     table = slope_accuracy.make_table(cells)
 
-    assert len(table.rows) == 1
-    assert table.rows[0][-1] == "0 of 2"  # 640 bytes are not between 1 and 3
+    assert [row[-1] for row in table.rows] == ["0 of 2", "2 of 2"]  # 640 bytes: not between 1 and 3
+    assert "in 0 of 2 (reported) and 2 of 2 (live bytes alone) runs" in table.notes[0]
 
 
 def test_flakes_are_counted(tmp_path):
