@@ -14,6 +14,7 @@ from os import cpu_count
 from pathlib import Path
 
 import psutil
+from tabulate import tabulate
 
 from benchmarks import (
     detection_floor,
@@ -32,19 +33,19 @@ MODULES = (verdicts, time_to_verdict, detection_floor, slope_accuracy, scale, fl
 
 
 def environment() -> str:
-    """Versions and machine."""
-    tools = [f"{tool.name} {tool.version}" for tool in TOOLS if tool.version]
-    missing = [tool.name for tool in TOOLS if not tool.runs_here]
+    """The tools, other versions, the machine."""
+    tools = [
+        (tool.name, (tool.version or "") if tool.runs_here else "not installed", tool.meant_for, tool.used_as)
+        for tool in TOOLS
+    ]
     libraries = [f"{name} {metadata.version(name)}" for name in ("pytest", "httpx", "starlette", "psutil", "memray")]
-    lines = (
-        f"- Tools: {', '.join(tools)}",
-        *([f"- Not installed: {', '.join(missing)}"] if missing else []),
-        f"- With: {', '.join(libraries)}",
-        f"- {platform.python_implementation()} {platform.python_version()}, {platform.system()} "
-        f"{platform.release()} on {platform.machine()}, {cpu_count()} CPUs, "
-        f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory, shared with other work",
+    machine = (
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.system()} {platform.release()} "
+        f"on {platform.machine()}, {cpu_count()} CPUs that other work shared, "
+        f"{psutil.virtual_memory().total / 1e9:.0f} GB of memory; with {', '.join(libraries)}."
     )
-    return "\n".join(lines)
+    table = tabulate(tools, headers=("tool", "version", "meant for", "used here"), tablefmt="github")
+    return f"{machine}\n\n## The tools\n\n{table}\n"
 
 
 def document(command: str) -> str:
@@ -55,7 +56,7 @@ def document(command: str) -> str:
         f"Written by `{command}` from the single runs in `benchmarks/results`. Every cell is a process of its own, "
         "one after the other. A missed target is said below its table.\n"
     )
-    return "\n".join([head, environment() + "\n", *sections, *printed.sections()])
+    return "\n".join([head, environment(), *sections, *printed.sections()])
 
 
 def main() -> None:

@@ -56,9 +56,9 @@ class Cells:
         with self._path.open("a") as file:
             file.write(json.dumps({"key": key, "result": result}) + "\n")
 
-    def run_counts(self) -> str:
-        """How many runs a cell has: ``3`` or ``3 to 10``."""
-        counts = [len(runs) for runs in self._runs.values() if runs]
+    def run_counts(self, chosen: Callable[[Key], bool] = lambda key: True) -> str:
+        """How many runs each chosen cell has: ``3`` or ``3 to 10``."""
+        counts = [len(runs) for key, runs in self._runs.items() if runs and chosen(key)]
         if not counts:
             return "0"
         return str(min(counts)) if min(counts) == max(counts) else f"{min(counts)} to {max(counts)}"

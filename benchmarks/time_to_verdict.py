@@ -50,7 +50,7 @@ def make_table(cells: Cells | None = None, judged: Cells | None = None) -> table
         title="Time to verdict",
         headers=("tool", "clean, CPU", "clean, elapsed", "leak, CPU", "leak, elapsed"),
         rows=rows,
-        runs=f"{cells.run_counts()} plain, {judged.run_counts()} of the verdicts",
+        runs=f"{cells.run_counts()} plain, {verdicts.run_counts(judged)}",
         dates=judged.dates(),
         module=NAME,
         notes=(

@@ -56,11 +56,17 @@ def make_table(cells: Cells | None = None) -> Table:
         title="Verdicts",
         headers=("scenario", "true", *(tool.name for tool in TOOLS)),
         rows=[*rows, _total(cells, "clean"), _total(cells, "leak")],
-        runs=cells.run_counts(),
+        runs=run_counts(cells),
         dates=cells.dates(),
         module=NAME,
-        notes=(*_targets(cells), *_settings()),
+        notes=_targets(cells),
     )
+
+
+def run_counts(cells: Cells) -> str:
+    """How many runs a cell has, of pytest-memleak and of the others."""
+    own, others = cells.run_counts(lambda key: key[0] == FLAGSHIP), cells.run_counts(lambda key: key[0] != FLAGSHIP)
+    return f"{own} of {FLAGSHIP}, {others} of the other tools"
 
 
 def _total(cells: Cells, expected: str) -> tuple[str, ...]:
@@ -82,20 +88,21 @@ def _targets(cells: Cells) -> tuple[str, ...]:
     unsure = [s for s, done in runs.items() if s.expected == "clean" and score(s, done)["right"] < len(done)]
 
     def names(found: list[Scenario]) -> str:
-        return "; ".join(f"{s.name} ({_cell(TOOLS[0], s, cells)})" for s in found) or "none"
+        return "; ".join(f"{s.name} ({_cell(TOOLS[0], s, cells)})" for s in found)
 
     return (
-        f"Target: pytest-memleak calls no clean scenario a leak. {_met(false_alarms)}: {names(false_alarms)}.",
-        "Target: it finds every leak of more than the budget and every unclosed resource. "
-        f"{_met(missed)}: {names(missed)}.",
-        f"Clean scenarios that it did not pass every time: {names(unsure)}.",
+        "Right is a leak that is found and a clean scenario that passes. Every tool is given the budget. Where the "
+        "scope of a tool ends, it is n/a. The others know no simulated time: their jobs and TTLs stand almost still.",
+        f"Target: pytest-memleak calls no clean scenario a leak. {_met(names(false_alarms))}",
+        f"Target: it finds every leak of more than the budget and every unclosed resource. {_met(names(missed))}",
+        f"Clean scenarios that it did not pass every time: {names(unsure) or 'none'}.",
         f"Where it found a leak of memory, its first line was the true one in {_lines(cells)[0]} runs. "
         f"Another line came first for: {_lines(cells)[1]}.",
     )
 
 
-def _met(exceptions: list[Scenario]) -> str:
-    return "Missed" if exceptions else "Met"
+def _met(exceptions: str) -> str:
+    return f"Missed: {exceptions}." if exceptions else "Met."
 
 
 def _lines(cells: Cells) -> tuple[str, str]:
@@ -109,15 +116,6 @@ def _lines(cells: Cells) -> tuple[str, str]:
             if true < len(named):
                 wrong[scenario.name] += len(named) - true
     return f"{right} of {total}", ", ".join(f"{name} ({count})" for name, count in wrong.items()) or "none"
-
-
-def _settings() -> tuple[str, ...]:
-    return tuple(
-        f"{tool.name} {tool.version or ''}".rstrip()
-        + f" is meant for {tool.meant_for}. Here: {tool.used_as}."
-        + ("" if tool.runs_here else " It could not be installed.")
-        for tool in TOOLS
-    )
 
 
 def main() -> None:
