@@ -59,7 +59,7 @@ def threads() -> App:
         thread.start()  # leaks
         return thread
 
-    return _keeps(start, every=5)
+    return _keeps(start)
 
 
 def descriptors() -> App:

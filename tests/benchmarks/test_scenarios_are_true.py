@@ -106,7 +106,7 @@ def test_clean_scenarios_level_off(name, settle, measured):
 @pytest.mark.parametrize(
     ("name", "count", "every"),
     [
-        ("thread", threading.active_count, 5),
+        ("thread", threading.active_count, 1),
         ("file descriptor", psutil.Process().num_fds, 1),
         ("child process", lambda: len(psutil.Process().children()), 20),
         ("unclosed httpx client", lambda: sum(type(o) is httpx.AsyncClient for o in gc.get_objects()), 1),
