@@ -50,7 +50,7 @@ def environment() -> str:
 
 def document(command: str) -> str:
     """RESULTS.md, from all that was measured so far."""
-    sections = [made.as_markdown() for module in MODULES if (made := module.make_table()).dates != "never"]
+    sections = [module.make_table().as_markdown() for module in MODULES]
     head = (
         "# Results\n\n"
         f"Written by `{command}` from the single runs in `benchmarks/results`. Every cell is a process of its own, "
@@ -78,7 +78,8 @@ def main() -> None:
         for name in printed.NAMES:
             if name in only:
                 printed.measure(name, chosen.cases)
-    RESULTS.write_text(document(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])))
+    given = ["FOLDER" if argument == str(chosen.cases) else argument for argument in sys.argv[1:]]
+    RESULTS.write_text(document(shlex.join(["python", "-m", "benchmarks", *given])))
     print(f"written to {RESULTS}")
 
 

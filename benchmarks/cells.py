@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
+NEVER = "never"
 
 Key = tuple[str, ...]
 Result = dict[str, object]
@@ -66,4 +67,4 @@ class Cells:
     def dates(self) -> str:
         """When the runs were made: one date, or the first and the last."""
         found = sorted({str(run["date"]) for runs in self._runs.values() for run in runs})
-        return " to ".join(dict.fromkeys((found[0], found[-1]))) if found else "never"
+        return " to ".join(dict.fromkeys((found[0], found[-1]))) if found else NEVER

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from benchmarks.cells import NEVER
+
 Row = Sequence[object]
 
 
@@ -42,7 +44,9 @@ class Table:
         print(self.as_text(), "", *(f"- {note}" for note in self.notes), sep="\n")
 
     def as_markdown(self) -> str:
-        """The section of RESULTS.md."""
+        """The section of RESULTS.md; one that only says so where nothing was measured."""
+        if self.dates == NEVER:
+            return f"## {self.title}\n\n`python -m benchmarks.{self.module}`; not run.\n"
         made = f"`python -m benchmarks.{self.module}`; runs per cell: {self.runs}; measured {self.dates}."
         notes = "\n".join(f"- {note}" for note in self.notes)
         return f"## {self.title}\n\n{made}\n\n{self.as_text('github')}\n\n{notes}".rstrip() + "\n"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from benchmarks import detection_floor, flake_rate, rivals, slope_accuracy, time_to_verdict, verdicts
+from benchmarks.__main__ import document, main
 from benchmarks.cells import Cells
 from benchmarks.rivals import TOOLS
 from benchmarks.scenarios import ALL, named
@@ -115,3 +118,20 @@ def test_a_cell_is_a_process_of_its_own():
 
     assert answer["outcome"] == "clean"
     assert answer["cpu_s"] > 0
+
+
+def test_results_are_written_from_what_was_kept():
+    text = document("python -m benchmarks --no-runs")
+
+    for heading in ("The tools", "Verdicts", "Time to verdict", "Detection floor", "Accuracy of the rate", "Overhead"):
+        assert f"\n## {heading}\n" in text
+    assert "Written by `python -m benchmarks --no-runs`" in text
+    assert all(f"| {tool.name} " in text for tool in TOOLS)
+    assert not re.search(r"/(home|root|tmp|work)/", text)  # a published file names no folder of a machine
+
+
+def test_an_unknown_table_is_a_usage_error(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--only", "verdict"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no table is called verdict; there are verdicts, time_to_verdict," in capsys.readouterr().err
