@@ -13,6 +13,12 @@ from benchmarks.table import Table
 
 NAME = "verdicts"
 FLAGSHIP = "pytest-memleak"
+_WHY = {
+    "thread pool growing": "the pool gets a thread more every 20 iterations until the 300th; memory is flat, so that the "
+    "run ends about then, and a number of threads that has risen so far is called a leak. With --memcheck-profile full, "
+    "which sees that it levels off, the scenario passes",
+}
+"""Of what was missed in the past, for as long as it is."""
 
 
 def measure(runs: int, *, rival_runs: int | None = None, cells: Cells | None = None) -> None:
@@ -90,19 +96,20 @@ def _targets(cells: Cells) -> tuple[str, ...]:
     def names(found: list[Scenario]) -> str:
         return "; ".join(f"{s.name} ({_cell(TOOLS[0], s, cells)})" for s in found)
 
+    def missed_because(found: list[Scenario]) -> str:
+        reasons = "; ".join(f"{s.name}: {_WHY[s.name]}" for s in found if s.name in _WHY)
+        return f"Missed: {names(found)}." + (f" Why: {reasons}." if reasons else "") if found else "Met."
+
     return (
         "Right is a leak that is found and a clean scenario that passes. Every tool is given the budget. Where the "
         "scope of a tool ends, it is n/a. The others know no simulated time: their jobs and TTLs stand almost still.",
-        f"Target: pytest-memleak calls no clean scenario a leak. {_met(names(false_alarms))}",
-        f"Target: it finds every leak of more than the budget and every unclosed resource. {_met(names(missed))}",
+        f"Target: pytest-memleak calls no clean scenario a leak. {missed_because(false_alarms)}",
+        f"Target: it finds every leak of more than the budget and every unclosed resource. {missed_because(missed)}",
         f"Clean scenarios that it did not pass every time: {names(unsure) or 'none'}.",
         f"Where it found a leak of memory, its first line was the true one in {_lines(cells)[0]} runs. "
-        f"Another line came first for: {_lines(cells)[1]}.",
+        f"Another line came first for: {_lines(cells)[1]}. What leaks once in 30 iterations or in an hour does not "
+        "come back in the few iterations that explain a leak.",
     )
-
-
-def _met(exceptions: str) -> str:
-    return f"Missed: {exceptions}." if exceptions else "Met."
 
 
 def _lines(cells: Cells) -> tuple[str, str]:
