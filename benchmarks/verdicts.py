@@ -14,9 +14,9 @@ from benchmarks.table import Table
 NAME = "verdicts"
 FLAGSHIP = "pytest-memleak"
 _WHY = {
-    "thread pool growing": "the pool gets a thread more every 20 iterations until the 300th; memory is flat, so that the "
-    "run ends about then, and a number of threads that has risen so far is called a leak. With --memcheck-profile full, "
-    "which sees that it levels off, the scenario passes",
+    "thread pool growing": "the pool gets a thread more every 20 iterations until the 300th; memory is flat, so that "
+    "the run ends about then, and a number of threads that has risen so far is called a leak. With "
+    "--memcheck-profile full, which sees that it levels off, the scenario passes",
 }
 """Of what was missed in the past, for as long as it is."""
 
