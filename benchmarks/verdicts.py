@@ -117,11 +117,11 @@ def _lines(cells: Cells) -> tuple[str, str]:
     right, wrong, total = 0, Counter[str](), 0
     for scenario in ALL:
         if scenario.line and scenario.expected == "leak" and scenario.kind == "memory":
-            named = [str(run["line"]) for run in cells.of(FLAGSHIP, scenario.name) if run["outcome"] == "leak"]
-            true = named.count(scenario.line)
-            right, total = right + true, total + len(named)
-            if true < len(named):
-                wrong[scenario.name] += len(named) - true
+            found = [run for run in cells.of(FLAGSHIP, scenario.name) if run["outcome"] == "leak"]
+            true = sum(run["line"] == run["true_line"] for run in found)
+            right, total = right + true, total + len(found)
+            if true < len(found):
+                wrong[scenario.name] += len(found) - true
     return f"{right} of {total}", ", ".join(f"{name} ({count})" for name, count in wrong.items()) or "none"
 
 

@@ -78,6 +78,7 @@ def memleak(scenario: Scenario) -> None:
         **_rate("", test["growth"][sensor] if sensor else None),
         **_rate("live_", test["growth"]["live"]),
         line=test["top_line"] and Path(test["top_line"]).name,
+        true_line=scenario.line,  # as it was in this run
         holder=test["top_holder"],
         checked_s=test["total_s"],
     )

@@ -14,7 +14,16 @@ from benchmarks.scenarios import ALL, named
 
 
 def run(outcome: str, **more: object) -> dict[str, object]:
-    facts = {"seconds": 2.0, "cpu_s": 1.0, "checked_s": 0.5, "iterations": 300, "line": None, "low": 1.0, "high": 3.0}
+    facts = {
+        "seconds": 2.0,
+        "cpu_s": 1.0,
+        "checked_s": 0.5,
+        "iterations": 300,
+        "line": None,
+        "true_line": "a.py:1",
+        "low": 1.0,
+        "high": 3.0,
+    }
     facts |= {"live_bytes_per_iteration": 640.0, "live_low": 600.0, "live_high": 700.0}
     return {"outcome": outcome, **facts, "bytes_per_iteration": 2.0, **more}
 
