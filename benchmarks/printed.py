@@ -1,0 +1,52 @@
+"""The benchmarks that print a table of their own, kept as they printed it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.cells import RESULTS
+from benchmarks.rivals import PROJECT
+
+NAMES = ("overhead", "attribution", "cases")
+_TITLES = {"overhead": "Overhead", "attribution": "Attribution", "cases": "Real leaks in released packages"}
+_RUNS = {
+    "overhead": "12 pairs of 240 iterations and 30 pairs of starts, medians",
+    "attribution": "one per planted leak",
+    "cases": "one per release",
+}
+
+
+def measure(name: str, cases: Path | None = None) -> None:
+    """Run one of them and keep what it prints.
+
+    Args:
+        name: of the module.
+        cases: the folder of real cases; without it those are skipped.
+    """
+    if name == "cases" and cases is None:
+        return
+    arguments = [str(cases.resolve())] if name == "cases" and cases else []
+    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    if not done.stdout.strip():
+        raise RuntimeError(f"benchmarks.{name} printed nothing: {done.stderr[-300:]}")
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.txt").write_text(f"{time.strftime('%Y-%m-%d')}\n{done.stdout}")
+
+
+def sections() -> list[str]:
+    """What was kept, as sections of RESULTS.md; a table that was not made is named."""
+    made = []
+    for name in NAMES:
+        file = RESULTS / f"{name}.txt"
+        argument = " FOLDER" if name == "cases" else ""
+        head = f"## {_TITLES[name]}\n\n`python -m benchmarks.{name}{argument}`; "
+        if file.exists():
+            date, _, text = file.read_text().partition("\n")
+            made.append(f"{head}runs: {_RUNS[name]}; measured {date}.\n\n```\n{text.rstrip()}\n```\n")
+        else:
+            made.append(f"{head}not run.\n")
+    return made
