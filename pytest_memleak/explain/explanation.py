@@ -171,7 +171,8 @@ class _Inquiry:
             lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
-        site = next((line.site for line in lines.rows if self._may_lead(line)), None)
+        leading = [line.site for line in lines.rows if self._may_lead(line)]
+        site = next(iter(leading or [line.site for line in lines.rows if line.is_app]), None)
         if site is not None:
             self._top_line = f"{wording.place(site.path, self._root)}:{site.line}"
         if lines.note:

@@ -24,6 +24,7 @@ Rates = dict[Place, tuple[float, float]]  # bytes and blocks per iteration
 _MOST_CALLERS = 8
 _EXPLAIN = os.path.dirname(os.path.abspath(__file__))
 _ASGI_CLIENT = os.path.join("httpx", "_transports", "asgi.py")
+_CLIENT = os.path.join("httpx", "_client.py")
 _APP_DOOR = os.path.join("pytest_memleak", "drive", "app.py")
 
 
@@ -56,11 +57,14 @@ class Line:
     @property
     def is_harness(self) -> bool:
         """Whether it is the client that sends the requests, not the app: the stack never comes to the app's door."""
+        in_client = False
         for site in self.stack:
-            if kind_of(site.path) == "app" or site.path.endswith(_APP_DOOR):
+            kind = kind_of(site.path)
+            if site.path.endswith(_APP_DOOR) or (kind == "app" and not in_client):
                 return False
-            if kind_of(site.path) == "plugin" or site.path.endswith(_ASGI_CLIENT):
+            if kind == "plugin" or site.path.endswith(_ASGI_CLIENT):
                 return True
+            in_client = in_client or site.path.endswith(_CLIENT)
         return False
 
 
@@ -136,12 +140,17 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
 
     def key(line: Line) -> tuple[int, float, str, int]:
         part = line.bytes_per_iteration / total if total else 0.0
-        if line.is_app and line.is_steady and part >= (driver_leads if line.is_driver else 0.05):
+        if (
+            line.is_app
+            and line.is_steady
+            and not line.is_harness
+            and part >= (driver_leads if line.is_driver else 0.05)
+        ):
             tier = 0
-        elif line.is_app and not line.is_driver:
+        elif line.is_app and not line.is_driver and not line.is_harness:
             tier = 1
         else:
-            tier = 3 if line.is_driver or not line.is_steady else 2
+            tier = 3 if line.is_driver or line.is_harness or not line.is_steady else 2
         return (tier, -line.bytes_per_iteration, line.site.path, line.site.line)
 
     return tuple(sorted((line for line in lines if line.bytes_per_iteration >= 0.005 * total), key=key))
