@@ -89,6 +89,11 @@ def _import(text: str) -> object:
             f"the app {text!r} cannot be imported: there is no module {error.name!r} in the root directory or in "
             "pytest's pythonpath"
         ) from None
+    except SystemExit as error:
+        raise DriveError(
+            f"the app {text!r} cannot be imported: importing {module_name!r} exits with {str(error.code)!r}; set in "
+            "the environment, or in a conftest.py, what it needs"
+        ) from None
     for name in attributes.split("."):
         try:
             found = getattr(found, name)

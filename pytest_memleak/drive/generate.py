@@ -14,6 +14,8 @@ from pytest_memleak.drive.client import BASE_URL
 from pytest_memleak.drive.scan import ScanOperation, requests_of_route
 from pytest_memleak.drive.traffic import Request
 
+NEEDS_SCHEMATHESIS = "making requests from one needs schemathesis: pip install 'pytest-memleak[scan]'"
+
 ROUND = 10
 """Requests until the traffic of an operation repeats."""
 _GENERATED = ROUND // 2
@@ -50,9 +52,7 @@ def _documented(operation: ScanOperation) -> list[Request]:
     try:
         import schemathesis.openapi
     except ImportError:
-        raise DriveError(
-            "scanning an app with an OpenAPI document needs schemathesis: pip install 'pytest-memleak[scan]'"
-        ) from None
+        raise DriveError(NEEDS_SCHEMATHESIS) from None
     assert operation.document is not None
     try:
         schema = schemathesis.openapi.from_dict(dict(operation.document))
