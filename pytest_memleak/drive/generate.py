@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.client import BASE_URL
 from pytest_memleak.drive.scan import ScanOperation, requests_of_route
-from pytest_memleak.drive.traffic import Request
+from pytest_memleak.drive.traffic import Request, parse_mix
 
 NEEDS_SCHEMATHESIS = "making requests from one needs schemathesis: pip install 'pytest-memleak[scan]'"
 
@@ -40,12 +40,26 @@ def requests_for(operation: ScanOperation) -> list[Request]:
     Raises:
         DriveError: when schemathesis is not installed, or the document does not describe the operation.
     """
+    if operation.requests:
+        return [_completed(operation, request) for request in parse_mix(operation.requests)]
     requests = requests_of_route(operation) if operation.document is None else _documented(operation)
     whole = [
         replace(request, hang_up_after=None if request.messages else _HEARD_CHUNKS)
         for request in islice(cycle(requests), ROUND)
     ]
     return [*whole[:-1], replace(whole[-1], hang_up_after=1)]
+
+
+def _completed(operation: ScanOperation, request: Request) -> Request:
+    """A request of the user's own with the headers and cookies that the scan was given."""
+    headers = _over(operation.headers, request.headers or {})
+    return replace(request, headers=headers, cookies=request.cookies or operation.cookies)
+
+
+def _over(under: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
+    """Headers of both, those of `over` where both have one: their case does not matter."""
+    taken = {name.lower() for name in over}
+    return {**{name: value for name, value in under.items() if name.lower() not in taken}, **over}
 
 
 def _documented(operation: ScanOperation) -> list[Request]:
@@ -82,7 +96,10 @@ def _cases(operation: ScanOperation, described: Any) -> list[Any]:
         place: {p.name: names[p.name] for p in getattr(described, place) if p.name in names}
         for place in ("path_parameters", "query", "headers", "cookies")
     }
-    fixed["headers"] |= {name: value for name, value in operation.headers.items() if name in described.headers}
+    declared = {parameter.name.lower(): parameter.name for parameter in described.headers}
+    fixed["headers"] |= {
+        declared[name.lower()]: value for name, value in operation.headers.items() if name.lower() in declared
+    }
     given_values: dict[str, Any] = {place: values for place, values in fixed.items() if values}
     if operation.json is not None:
         given_values["body"] = operation.json
@@ -130,7 +147,7 @@ def _request(operation: ScanOperation, case: Any, prefix: str) -> Request:
         operation.method,
         (prepared.url or "").removeprefix(BASE_URL),
         content=body,
-        headers={**headers, **operation.headers},
+        headers=_over(headers, operation.headers),
         cookies=operation.cookies or None,
     )
 
@@ -141,14 +158,14 @@ def _text(value: str | bytes) -> str:
 
 def _make_unique(operation: ScanOperation, case: Any) -> bool:
     """Put unique values wherever the document allows any; False when it does so nowhere."""
-    changed = False
+    changed, given_headers = False, {name.lower() for name in operation.headers}
     for described, values in (
         (case.operation.path_parameters, case.path_parameters),
         (case.operation.query, case.query),
         (case.operation.headers, case.headers),
     ):
         for parameter in described:
-            if parameter.name in operation.parameters or parameter.name in operation.headers:
+            if parameter.name in operation.parameters or parameter.name.lower() in given_headers:
                 continue
             schema = parameter.definition.get("schema", parameter.definition)
             mark = _unique_value(schema, parameter.is_valid)

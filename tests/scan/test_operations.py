@@ -7,18 +7,21 @@ import enum
 import json
 import uuid
 
+import httpx
 import pytest
-from fastapi import APIRouter, FastAPI, Form, Header, WebSocket
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, WebSocket
+from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
-from pytest_memleak import ScanOperation
+from pytest_memleak import Request, ScanOperation
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.generate import requests_for
-from pytest_memleak.drive.scan import find_operations
+from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.drive.scan import ScanTraffic, find_operations
 
 
 class Colour(enum.Enum):
@@ -174,3 +177,64 @@ def test_document_that_describes_no_request(shop):
 
     with pytest.raises(DriveError, match=r"no request could be made from the OpenAPI document: .*memleak_scan_exclude"):
         requests_for(ScanOperation("GET", "/a", document=document))
+
+
+def test_parameters_of_a_route_that_are_not_in_its_path_are_query():
+    operation = ScanOperation("GET", "/items/{id:int}", parameters={"id": 7, "q": "a b", "page": "{n}"})
+
+    assert {request.path for request in requests_for(operation)} == {"/items/7?q=a+b&page={n}"}
+
+
+def test_header_given_in_another_case_replaces_the_generated_one():
+    app = FastAPI()
+
+    @app.get("/private", dependencies=[Depends(HTTPBearer()), Depends(APIKeyHeader(name="X-Key"))])
+    async def private(): ...
+
+    requests = traffic(app, "/private", headers={"authorization": "Bearer secret", "x-key": "1234"})
+
+    for request in requests:
+        sent = httpx.Request("GET", "http://a", headers=request.headers).headers
+        assert sent.get_list("authorization") == ["Bearer secret"]
+        assert sent.get_list("x-key") == ["1234"]
+
+
+def test_requests_of_the_users_own(shop):
+    own = [Request("POST", "/login", content=[b"user=a"], slow_s=2, weight=3, headers={"X-A": "own"}), ("GET", "/")]
+
+    requests = traffic(
+        shop, "/login", requests=own, headers={"x-a": "all", "authorization": "secret"}, cookies={"id": "{n}"}
+    )
+
+    assert [(r.method, r.path, r.weight, r.slow_s, r.hang_up_after) for r in requests] == [
+        ("POST", "/login", 3, 2, None),
+        ("GET", "/", 1, 0.0, None),
+    ]
+    assert requests[0].headers == {"X-A": "own", "authorization": "secret"}
+    assert requests[1].headers == {"x-a": "all", "authorization": "secret"}
+    assert requests[1].cookies == {"id": "{n}"}
+
+
+def test_concurrent_and_new_clients_of_an_operation():
+    running, most, visits = 0, 0, []
+
+    async def page(request):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+        visits.append(request.cookies.get("seen"))
+        response = PlainTextResponse("")
+        response.set_cookie("seen", "yes")
+        return response
+
+    async def iterate(**given):
+        operation = ScanOperation("GET", "/", **given)
+        drive = Drive(Starlette(routes=[Route("/", page)]))
+        await ScanTraffic(drive, operation, requests_for(operation), 6).iteration()
+        await drive.stop()
+        return most, visits[-6:]
+
+    assert asyncio.run(iterate()) == (1, [None] + 5 * ["yes"])
+    assert asyncio.run(iterate(concurrency=3, new_clients=True)) == (3, 6 * [None])
