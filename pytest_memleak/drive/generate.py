@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from itertools import cycle, islice
@@ -13,6 +14,7 @@ from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.client import BASE_URL
 from pytest_memleak.drive.scan import ScanOperation, requests_of_route
 from pytest_memleak.drive.traffic import Request, parse_mix
+from pytest_memleak.drive.usual import usual
 
 NEEDS_SCHEMATHESIS = "making requests from one needs schemathesis: pip install 'pytest-memleak[scan]'"
 
@@ -29,6 +31,7 @@ _UNIQUE: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("memleak-{n}", f"memleak-{_MARK}", ("memleak-1", f"memleak-{_MARK}")),
 )
 """Unique values: as they are sent, as they are while the request is made, and what must be valid for them."""
+_NAMES_SOMETHING = re.compile(r"(^|[_-])(id|pk|key|number|no)$|[a-z](Id|ID|Key)$")
 _OWN_HEADERS = {"user-agent", "connection", "accept-encoding", "content-length", "x-schemathesis-testcaseid"}
 
 Fits = Callable[[Any], bool]
@@ -63,17 +66,13 @@ def _over(under: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
 
 
 def _documented(operation: ScanOperation) -> list[Request]:
+    assert operation.document is not None
+    document = dict(operation.document)
     try:
-        import schemathesis.openapi
+        described, narrowed = (_described(operation, document) for document in (document, usual(document)))
+        cases = _cases(operation, narrowed)
     except ImportError:
         raise DriveError(NEEDS_SCHEMATHESIS) from None
-    assert operation.document is not None
-    try:
-        schema = schemathesis.openapi.from_dict(dict(operation.document))
-        # Readable texts: requests are to be valid, not to torture the parser.
-        schema.config.generation.update(codec="ascii", allow_x00=False, allow_extra_parameters=False)
-        described = schema[operation.path][operation.method]
-        cases = _cases(operation, described)
     except Exception as error:
         said = " ".join(str(error).split())
         raise DriveError(
@@ -82,8 +81,19 @@ def _documented(operation: ScanOperation) -> list[Request]:
         ) from error
     prefix = _base_path(operation)
     generated = [_request(operation, case, prefix) for case in cases]
-    unique = [_with_numbers(_request(operation, case, prefix)) for case in cases if _make_unique(operation, case)]
+    unique = [
+        _with_numbers(_request(operation, case, prefix)) for case in cases if _make_unique(operation, case, described)
+    ]
     return [request for pair in zip(generated, unique, strict=True) for request in pair] if unique else generated
+
+
+def _described(operation: ScanOperation, document: dict[str, Any]) -> Any:
+    import schemathesis.openapi
+
+    schema = schemathesis.openapi.from_dict(document)
+    # Readable texts: requests are to be valid, not to torture the parser.
+    schema.config.generation.update(codec="ascii", allow_x00=False, allow_extra_parameters=False)
+    return schema[operation.path][operation.method]
 
 
 def _cases(operation: ScanOperation, described: Any) -> list[Any]:
@@ -156,32 +166,32 @@ def _text(value: str | bytes) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
-def _make_unique(operation: ScanOperation, case: Any) -> bool:
-    """Put unique values wherever the document allows any; False when it does so nowhere."""
+def _make_unique(operation: ScanOperation, case: Any, described: Any) -> bool:
+    """Put unique values wherever the document (`described`) allows any; False when it does so nowhere."""
     changed, given_headers = False, {name.lower() for name in operation.headers}
-    for described, values in (
-        (case.operation.path_parameters, case.path_parameters),
-        (case.operation.query, case.query),
-        (case.operation.headers, case.headers),
+    for parameters, values in (
+        (described.path_parameters, case.path_parameters),
+        (described.query, case.query),
+        (described.headers, case.headers),
     ):
-        for parameter in described:
+        for parameter in parameters:
             if parameter.name in operation.parameters or parameter.name.lower() in given_headers:
                 continue
             schema = parameter.definition.get("schema", parameter.definition)
-            mark = _unique_value(schema, parameter.is_valid)
+            mark = _unique_value(schema, parameter.is_valid, counts=_counts(operation, parameter.name))
             if mark is not None and values is not None:
                 values[parameter.name] = mark if isinstance(values.get(parameter.name), int) else str(mark)
                 changed = True
     if isinstance(case.body, dict) and operation.json is None:
-        for name, mark in _unique_properties(case):
+        for name, mark in _unique_properties(case, described):
             case.body[name] = mark
             changed = True
     return changed
 
 
-def _unique_properties(case: Any) -> Iterator[tuple[str, Any]]:
+def _unique_properties(case: Any, described: Any) -> Iterator[tuple[str, Any]]:
     """Unique values for the properties of a JSON body that allow them."""
-    for body in case.operation.body:
+    for body in described.body:
         if body.media_type != case.media_type:
             continue
         schema = body.definition.get("schema") or {}
@@ -193,13 +203,21 @@ def _unique_properties(case: Any) -> Iterator[tuple[str, Any]]:
             def fits(value: Any, name: str = name, body: Any = body) -> bool:
                 return bool(body.is_valid({**case.body, name: value}))
 
-            mark = _unique_value(inner, fits)
+            mark = _unique_value(inner, fits, counts=not _NAMES_SOMETHING.search(name))
             if mark is not None:
                 yield name, mark
 
 
-def _unique_value(schema: Any, fits: Fits) -> Any:
-    """The mark that stands for a unique value under `schema`, None where its values are given."""
+def _counts(operation: ScanOperation, name: str) -> bool:
+    """Whether a numeric parameter says how much, like a limit or a width, and not which one."""
+    return f"/{{{name}}}/" not in f"{operation.path}/" and not _NAMES_SOMETHING.search(name)
+
+
+def _unique_value(schema: Any, fits: Fits, *, counts: bool) -> Any:
+    """The mark that stands for a unique value under `schema`, None where its values are given.
+
+    A number that counts stays as it is: asking for more each time would look like a leak.
+    """
     text = json.dumps(schema, default=str)
     if any(word in text for word in ('"enum"', '"const"', '"pattern"', '"$ref"', '"binary"', '"boolean"')):
         return None
@@ -209,7 +227,7 @@ def _unique_value(schema: Any, fits: Fits) -> Any:
                 return mark
             if '"format"' in text and "int" not in text:
                 return None  # a date, an address: what is free in it only the generator knows
-        elif all(fits(value) for value in must_fit):
+        elif all(fits(value) for value in must_fit) and not (counts and mark == _MARK):
             return mark
     return None
 

@@ -241,6 +241,7 @@ def why_not_measured(operation: ScanOperation, statuses: Counter[int], app: AppU
     said = app.last_error if worst >= 500 and app.last_error else answer
     return (
         f"all {total} requests to {operation.name} were answered with errors ({shown}); {_remedy(operation, worst)}"
+        + (app.hint if worst >= 500 else "")
         + (f". The app said: {said}" if said else "")
     )
 
