@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
@@ -16,6 +15,7 @@ from pytest_memleak.drive.app import DriveError, resolve_app
 from pytest_memleak.drive.generate import NEEDS_SCHEMATHESIS, requests_for
 from pytest_memleak.drive.iterate import Drive, NotMeasured
 from pytest_memleak.drive.scan import ScanOperation, ScanTraffic, find_operations
+from pytest_memleak.fixtures import make_root_importable
 from pytest_memleak.options import Options
 from pytest_memleak.scan_options import ScanOptions
 from pytest_memleak.settings import make_settings
@@ -52,10 +52,7 @@ class Scanning:
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.options = options
         self._selected: set[str] = set()
-        root = str(config.rootpath)
-        if root not in sys.path:  # as for any import string, also when started as plain pytest
-            sys.path.insert(0, root)
-            config.add_cleanup(lambda: sys.path.remove(root) if root in sys.path else None)
+        make_root_importable(config)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:

@@ -239,14 +239,17 @@ def why_not_measured(operation: ScanOperation, statuses: Counter[int], app: AppU
     shown = ", ".join(f"{status} x {count}" for status, count in statuses.most_common())
     worst = statuses.most_common(1)[0][0]
     said = app.last_error if worst >= 500 and app.last_error else answer
+    remedy = _remedy(operation, worst, answer)
     return (
-        f"all {total} requests to {operation.name} were answered with errors ({shown}); {_remedy(operation, worst)}"
+        f"all {total} requests to {operation.name} were answered with errors ({shown}); {remedy}"
         + (app.hint if worst >= 500 else "")
         + (f". The app said: {said}" if said else "")
     )
 
 
-def _remedy(operation: ScanOperation, status: int) -> str:
+def _remedy(operation: ScanOperation, status: int, answer: str) -> str:
+    if status in (400, 403, 421) and "host header" in answer.lower():
+        return 'the app answers to hosts it knows: set memleak_scan_headers = ["Host: localhost"] in the configuration'
     if status in (401, 403, 407):
         return (
             f'set operation.headers["Authorization"], operation.cookies or operation.app.dependency_overrides in the '

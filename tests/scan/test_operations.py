@@ -15,6 +15,8 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 
@@ -339,3 +341,21 @@ def test_what_the_app_said_is_one_short_line():
         asyncio.run(scan())
     assert "The app said: ValueError: several lines xxx" in str(raised.value)
     assert len(str(raised.value)) < 600
+
+
+def test_hosts_that_the_app_trusts():
+    app = Starlette(
+        routes=[Route("/", nothing)], middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["localhost"])]
+    )
+
+    async def scan(**given):
+        drive = Drive(app)
+        operation = ScanOperation("GET", "/", **given)
+        traffic = ScanTraffic(drive, operation, requests_for(operation), 10)
+        for _ in range(3):
+            await traffic.iteration()
+        await drive.stop()
+
+    with pytest.raises(NotMeasured, match=r'set memleak_scan_headers = \["Host: localhost"\] in the configuration'):
+        asyncio.run(scan())
+    asyncio.run(scan(headers={"Host": "localhost"}))
