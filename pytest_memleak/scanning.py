@@ -149,7 +149,7 @@ class ScannedItem(CheckedItem):
         """Let the hook complete the operation, and make its check."""
         scan, operation = self._options.scan, self._operation
         assert scan is not None
-        drive = Drive(scan.app)
+        drive = Drive(scan.app, owns_loop=True)
         try:
             operation.app = drive.app.app
         except DriveError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -47,10 +48,12 @@ class Drive:
 
     Args:
         app_source: what the fixture `memleak_app` returned; None when nobody set it.
+        owns_loop: whether the loop ends with the run, as a server's does after the shutdown.
     """
 
-    def __init__(self, app_source: object = None) -> None:
+    def __init__(self, app_source: object = None, *, owns_loop: bool = False) -> None:
         self.app_source = app_source
+        self._owns_loop = owns_loop
         self._app: AppUnderTest | None = None
         self._client: httpx.AsyncClient | None = None
         self._senders: dict[bool, httpx.AsyncClient] = {}
@@ -160,6 +163,8 @@ class Drive:
         try:
             if self._app is not None:
                 await self._app.stop()
+            if self._owns_loop:  # what an app closes with its loop (Prefect's engines) is closed
+                await asyncio.get_running_loop().shutdown_asyncgens()
         finally:
             for client in clients:
                 if client is not None:

@@ -111,3 +111,33 @@ def test_what_cannot_be_scanned(project):
     with project.path.joinpath("pyproject.toml").open("a", encoding="utf-8") as file:
         file.write('memleak_scan = "shop:app"\nmemleak_scan_count = "none"\n')
     run("--memcheck").stderr.fnmatch_lines(["*memleak_scan_count: 'none' is not a whole number of 1 or more"])
+
+
+def test_client_that_is_closed_with_the_loop_is_no_leak(pytester):
+    pytester.makepyfile(
+        shop="""
+        import httpx
+        from fastapi import FastAPI
+
+        app = FastAPI()
+        endings = []
+
+
+        async def closing(client):
+            try:
+                yield
+            finally:
+                await client.aclose()
+
+
+        @app.get("/")
+        async def page():
+            if not endings:
+                endings.append(closing(httpx.AsyncClient()))
+                await anext(endings[0])  # ends, and closes the client, when the loop does
+        """
+    )
+
+    pytester.runpytest_subprocess("--memcheck", "--memcheck-scan=shop:app", "--memcheck-duration=1h").assert_outcomes(
+        passed=1
+    )
