@@ -109,7 +109,8 @@ APPLICATIONS = (
         needs=("tiled[server]",),
         files={"served.py": TILED},
         environment={"TILED_SINGLE_USER_API_KEY": "secret"},
-        configuration='memleak_scan_headers = ["Authorization: Apikey secret"]',
+        configuration='memleak_scan_headers = ["Authorization: Apikey secret"]\n'
+        'memleak_scan_parameters = ["path = A"]\nmemleak_scan_include = ["GET *"]\nmemleak_scan_count = "5"',
     ),
     Application(
         name="piccolo_admin",

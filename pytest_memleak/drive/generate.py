@@ -93,6 +93,8 @@ def _described(operation: ScanOperation, document: dict[str, Any]) -> Any:
     schema = schemathesis.openapi.from_dict(document)
     # Readable texts: requests are to be valid, not to torture the parser.
     schema.config.generation.update(codec="ascii", allow_x00=False, allow_extra_parameters=False)
+    # Credentials of chance are never valid, and refused where none at all would do.
+    schema.config.generation.update(with_security_parameters=False)
     return schema[operation.path][operation.method]
 
 

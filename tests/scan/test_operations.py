@@ -11,7 +11,7 @@ import uuid
 import httpx
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Form, Header, WebSocket
-from fastapi.security import APIKeyHeader, HTTPBearer
+from fastapi.security import APIKeyHeader, APIKeyQuery, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.endpoints import HTTPEndpoint
@@ -359,3 +359,14 @@ def test_hosts_that_the_app_trusts():
     with pytest.raises(NotMeasured, match=r'set memleak_scan_headers = \["Host: localhost"\] in the configuration'):
         asyncio.run(scan())
     asyncio.run(scan(headers={"Host": "localhost"}))
+
+
+def test_no_credentials_of_chance():
+    app = FastAPI()
+
+    @app.get("/page", dependencies=[Depends(HTTPBearer(auto_error=False)), Depends(APIKeyQuery(name="key"))])
+    async def page(): ...
+
+    for request in traffic(app, "/page"):
+        assert request.path == "/page"
+        assert "authorization" not in {name.lower() for name in request.headers}
