@@ -1,4 +1,4 @@
-"""`python -m pytest_memleak`: judge production's memory, compare and merge runs, print alert rules.
+"""`python -m pytest_memleak`: scan an app, judge production's memory, compare and merge runs, print alert rules.
 
 Exit codes: 0 fine, 1 a leak or a regression, 2 a mistake, which is said in one sentence.
 """
@@ -62,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pytest_memleak", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
+    about = "check every operation of an ASGI app, without tests"
+    scan = commands.add_parser("scan", help=about, description=about, allow_abbrev=False)
+    scan.set_defaults(run=_scan)
+    scan.add_argument("app", metavar="APP", help="import string, like myapp.main:app")
+    further = "options of pytest, like -k users -n 4 --memcheck-html leaks.html"
+    scan.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help=further)
+
     analyze = _command(commands, "analyze", _analyze, "tell a record again, or judge memory sampled in production")
     analyze.add_argument("file", type=Path, help="a JSON record, a CSV of time and bytes, or a query_range answer")
     _add_settings(analyze)
@@ -102,6 +109,13 @@ def _add_settings(command: argparse.ArgumentParser) -> None:
 
 def _settings_in(given: argparse.Namespace) -> dict[str, str | None]:
     return {name: getattr(given, name) for name in ("max_growth", "memory_limit", "traffic")}
+
+
+def _scan(given: argparse.Namespace) -> int:
+    from pytest_memleak.scanning import run_scan  # with all that a check needs
+
+    code = run_scan(given.app, given.arguments)
+    return code if code in (FINE, LEAK) else MISTAKE
 
 
 def _analyze(given: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 DRIVE: pytest.StashKey[Drive] = pytest.StashKey()
 """What the test drives; made in setup for a test that uses these fixtures or is checked."""
+
+
+def make_root_importable(config: pytest.Config) -> None:
+    """Let import strings resolve in the root directory, also when pytest was not started as `python -m pytest`."""
+    root = str(config.rootpath)
+    if root not in sys.path:
+        sys.path.insert(0, root)
+        config.add_cleanup(lambda: sys.path.remove(root) if root in sys.path else None)
 
 
 @pytest.fixture
@@ -38,6 +47,8 @@ def memleak_client(request: pytest.FixtureRequest, memleak_app: object) -> httpx
         )
     drive: Drive = request.node.stash[DRIVE]
     drive.app_source = memleak_app
+    if isinstance(memleak_app, str):
+        make_root_importable(request.config)
     try:
         return drive.client
     except DriveError as error:
@@ -51,4 +62,6 @@ def memleak(request: pytest.FixtureRequest, memleak_app: object) -> Memleak:
 
     drive: Drive = request.node.stash[DRIVE]
     drive.app_source = memleak_app
+    if isinstance(memleak_app, str):
+        make_root_importable(request.config)
     return Memleak(drive)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import Any, NoReturn
 
 import pytest
 
 from pytest_memleak.checked import CheckedItem, CheckedTest
 from pytest_memleak.drive.app import DriveError, resolve_app
-from pytest_memleak.drive.generate import requests_for
+from pytest_memleak.drive.generate import NEEDS_SCHEMATHESIS, requests_for
 from pytest_memleak.drive.iterate import Drive, NotMeasured
 from pytest_memleak.drive.scan import ScanOperation, ScanTraffic, find_operations
+from pytest_memleak.fixtures import make_root_importable
 from pytest_memleak.options import Options
 from pytest_memleak.scan_options import ScanOptions
 from pytest_memleak.settings import make_settings
@@ -34,8 +35,10 @@ def run_scan(app: str, arguments: Sequence[str] = ()) -> int:
     Returns:
         the exit code of pytest.
     """
-    loaded_already = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
-    return int(pytest.main(["--memcheck", "--memcheck-scan", app, PREFIX, *loaded_already, *arguments]))
+    # What pytest and pytest-asyncio warn of where there is no configuration is nothing that the user could mend.
+    quiet = ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+    quiet += ["-o", "asyncio_default_fixture_loop_scope=function"]
+    return int(pytest.main(["--memcheck", "--memcheck-scan", app, PREFIX, *quiet, *arguments]))
 
 
 class Scanning:
@@ -49,10 +52,20 @@ class Scanning:
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self.options = options
         self._selected: set[str] = set()
-        root = str(config.rootpath)
-        if root not in sys.path:  # as for any import string, also when started as plain pytest
-            sys.path.insert(0, root)
-            config.add_cleanup(lambda: sys.path.remove(root) if root in sys.path else None)
+        make_root_importable(config)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """An app that is no app is a mistake on the command line, said in one sentence before anything starts."""
+        scan = self.options.scan
+        if scan is None or not scan.by_flag or hasattr(session.config, "workerinput"):
+            return
+        try:
+            resolve_app(scan.app)
+        except DriveError as error:
+            raise pytest.UsageError(f"--memcheck-scan: {error}") from None
+        except Exception:
+            return  # collection meets it again, and shows where it comes from
 
     @pytest.hookimpl(wrapper=True)
     def pytest_collection(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -93,7 +106,7 @@ class ScannedApp(pytest.Collector):
         """One item for each operation that is not excluded.
 
         Raises:
-            pytest.Collector.CollectError: when there is no app, or it has no operations.
+            pytest.Collector.CollectError: when there is no app, it has no operations, or schemathesis is missing.
         """
         scan = self.scanning.options.scan
         assert scan is not None
@@ -109,6 +122,8 @@ class ScannedApp(pytest.Collector):
         for operation in found:
             nodeid = f"{PREFIX}{operation.name}"
             if _is_included(operation, scan) and self.scanning.selects(nodeid):
+                if operation.document is not None and find_spec("schemathesis") is None:
+                    raise self.CollectError(f"{scan.app!r} has an OpenAPI document; {NEEDS_SCHEMATHESIS}")
                 yield ScannedItem.from_parent(
                     self, name=operation.name, nodeid=nodeid, scanning=self.scanning, operation=operation
                 )
@@ -134,7 +149,7 @@ class ScannedItem(CheckedItem):
         """Let the hook complete the operation, and make its check."""
         scan, operation = self._options.scan, self._operation
         assert scan is not None
-        drive = Drive(scan.app)
+        drive = Drive(scan.app, owns_loop=True)
         try:
             operation.app = drive.app.app
         except DriveError as error:

@@ -62,7 +62,7 @@ class Gathered:
             terminal.write_line(f"memleak: {problem}", yellow=True)
         if not self.entries:
             if terminal.verbosity >= 0:
-                terminal.write_line("memleak: no test was checked; mark tests with @pytest.mark.memleak")
+                terminal.write_line(f"memleak: {self._why_empty()}")
             return
         from pytest_memleak.report import text
         from pytest_memleak.report.facts import sorted_entries
@@ -77,6 +77,11 @@ class Gathered:
             terminal.write_line(f"memleak: {what} written to {path}")
         for line in workflow_commands(self.record(), self._root):
             terminal.write_line(line)
+
+    def _why_empty(self) -> str:
+        if self.options.scan and self.options.scan.by_flag:
+            return f"no operation of {self.options.scan.app} was checked"
+        return "no test was checked; mark tests with @pytest.mark.memleak"
 
     def _compared(self) -> list[str]:
         """What differs from the baseline; a regression is among the headlines."""

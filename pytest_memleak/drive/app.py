@@ -17,6 +17,9 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MOST_ROUTES = 200
 _OTHER_ROUTES = "(other paths)"
+_LONGEST_ERROR = 300
+_started: set[int] = set()
+"""The ids of apps that were started in this process."""
 
 
 class DriveError(Exception):
@@ -89,6 +92,11 @@ def _import(text: str) -> object:
             f"the app {text!r} cannot be imported: there is no module {error.name!r} in the root directory or in "
             "pytest's pythonpath"
         ) from None
+    except SystemExit as error:
+        raise DriveError(
+            f"the app {text!r} cannot be imported: importing {module_name!r} exits with {str(error.code)!r}; set in "
+            "the environment, or in a conftest.py, what it needs"
+        ) from None
     for name in attributes.split("."):
         try:
             found = getattr(found, name)
@@ -118,10 +126,18 @@ class AppUnderTest:
         self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
         self._runs_lifespan = True
+        self.restarted = False
         self._starting: asyncio.Lock | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.app, name)
+
+    @property
+    def hint(self) -> str:
+        """What else an app that fails may need, when it is not its first start in this process."""
+        if not self.restarted:
+            return ""
+        return "; it ran before in this process: if it can be started only once, add --memcheck-isolate"
 
     @property
     def started(self) -> bool:
@@ -141,7 +157,9 @@ class AppUnderTest:
         self._starting = self._starting or asyncio.Lock()
         async with self._starting:
             if self._lifespan is None:
-                lifespan = _Lifespan(self.app)
+                self.restarted = id(self.app) in _started
+                _started.add(id(self.app))
+                lifespan = _Lifespan(self.app, self.hint)
                 await lifespan.start()
                 self._lifespan = lifespan
 
@@ -186,7 +204,7 @@ class AppUnderTest:
         except Exception as error:
             if not comes_of_leaving(error):
                 status = 500
-                self.last_error = f"{type(error).__name__}: {error}"
+                self.last_error = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_ERROR]
             raise
         finally:
             self.failed_requests += status >= 500
@@ -217,8 +235,9 @@ def _route_path(scope: Scope) -> str:
 class _Lifespan:
     """One run of the lifespan protocol, in a task of its own: startup, a long wait, shutdown."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hint: str) -> None:
         self._app = app
+        self._hint = hint
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
@@ -249,7 +268,7 @@ class _Lifespan:
 
     def _reason(self) -> str:
         lines = [line.strip() for line in (self._failure or "").splitlines() if line.strip()]
-        return lines[-1] if lines else "the app gave no reason"
+        return (lines[-1] if lines else "the app gave no reason") + self._hint
 
     async def _run(self) -> None:
         scope: Scope = {

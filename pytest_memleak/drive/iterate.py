@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +19,9 @@ _NO_APP = (
     "there is no app to test: override the fixture memleak_app (return the ASGI app, a factory or an import string "
     "such as 'myapp.main:app'), or set memleak_app in the pytest configuration"
 )
+
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 class NotMeasured(Exception):
@@ -50,10 +56,12 @@ class Drive:
 
     Args:
         app_source: what the fixture `memleak_app` returned; None when nobody set it.
+        owns_loop: whether the loop ends with the run, as a server's does after the shutdown.
     """
 
-    def __init__(self, app_source: object = None) -> None:
+    def __init__(self, app_source: object = None, *, owns_loop: bool = False) -> None:
         self.app_source = app_source
+        self._owns_loop = owns_loop
         self._app: AppUnderTest | None = None
         self._client: httpx.AsyncClient | None = None
         self._senders: dict[bool, httpx.AsyncClient] = {}
@@ -163,6 +171,8 @@ class Drive:
         try:
             if self._app is not None:
                 await self._app.stop()
+            if self._owns_loop:  # an app may close with its loop what it opened
+                await _end_generators()
         finally:
             for client in clients:
                 if client is not None:
@@ -172,6 +182,14 @@ class Drive:
         self._counting = counting
         if self._app is not None:
             self._app.counting = counting
+
+
+async def _end_generators() -> None:
+    """End the app's async generators, as a server does when its loop ends; those of the check itself go on."""
+    for generator in list(getattr(asyncio.get_running_loop(), "_asyncgens", ())):
+        if not generator.ag_code.co_filename.startswith(_PACKAGE):
+            with contextlib.suppress(Exception):
+                await generator.aclose()
 
 
 def _not_watching(*arguments: object, **named: object) -> None:

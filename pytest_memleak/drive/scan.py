@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 
@@ -42,11 +43,16 @@ class ScanOperation:
         document: the app's OpenAPI document; None when the operation is known from its route alone.
         app: the app, for instance to set `app.dependency_overrides`.
         parameters: values of path, query and header parameters by name; the others are generated. ``{n}`` in a
-            text becomes a number of its own in every request.
+            text becomes a number of its own in every request. Without a document, what is not in the path is
+            sent as query.
         headers: further headers.
         cookies: further cookies.
         json: the body, instead of generated ones.
         messages: what a websocket client sends.
+        requests: sent instead of generated ones, for all that a `Request` can do: streamed uploads, slow clients,
+            weights; entries as for `memleak.send`, given the headers and cookies above where they have none.
+        concurrency: how many clients send at the same time.
+        new_clients: every request comes from a new client, without the cookies of the one before.
         settings: arguments of the marker, such as ``{"max_growth": "64B/request"}``.
         skip: why the operation is not to be scanned; empty scans it.
     """
@@ -61,6 +67,9 @@ class ScanOperation:
     cookies: dict[str, str] = field(default_factory=dict)
     json: Any = None
     messages: list[str | bytes] = field(default_factory=lambda: ["memleak {n}"])
+    requests: Sequence[Any] = ()
+    concurrency: int = 1
+    new_clients: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     skip: str = ""
 
@@ -170,7 +179,10 @@ def requests_of_route(operation: ScanOperation) -> list[Request]:
                 return str(operation.parameters[name])
             return _BY_CONVERTOR.get(convertor, ("memleak", "memleak-{n}"))[which]
 
-        return _PLACEHOLDER.sub(value, operation.path)
+        return _PLACEHOLDER.sub(value, operation.path) + (f"?{urlencode(query, safe='{}:')}" if query else "")
+
+    in_path = {found[0] for found in _PLACEHOLDER.findall(operation.path)}
+    query = {name: value for name, value in operation.parameters.items() if name not in in_path}
 
     return [
         Request(
@@ -209,13 +221,16 @@ class ScanTraffic:
         Raises:
             NotMeasured: when none of the first iterations' requests had an answer below 400.
         """
-        for response in await self._drive.send(self._requests, count=self._count):
+        operation = self._operation
+        for response in await self._drive.send(
+            self._requests, count=self._count, concurrency=operation.concurrency, new_clients=operation.new_clients
+        ):
             self._statuses[response.status_code] += 1
             if response.status_code >= 400:
                 self._answer = response.text[:160]
         answered = any(status < 400 for status in self._statuses)
         if not answered and sum(self._statuses.values()) >= _PATIENCE * self._count:
-            raise NotMeasured(why_not_measured(self._operation, self._statuses, self._drive.app, self._answer))
+            raise NotMeasured(why_not_measured(operation, self._statuses, self._drive.app, self._answer))
 
 
 def why_not_measured(operation: ScanOperation, statuses: Counter[int], app: AppUnderTest, answer: str) -> str:
@@ -224,13 +239,17 @@ def why_not_measured(operation: ScanOperation, statuses: Counter[int], app: AppU
     shown = ", ".join(f"{status} x {count}" for status, count in statuses.most_common())
     worst = statuses.most_common(1)[0][0]
     said = app.last_error if worst >= 500 and app.last_error else answer
+    remedy = _remedy(operation, worst, answer)
     return (
-        f"all {total} requests to {operation.name} were answered with errors ({shown}); {_remedy(operation, worst)}"
+        f"all {total} requests to {operation.name} were answered with errors ({shown}); {remedy}"
+        + (app.hint if worst >= 500 else "")
         + (f". The app said: {said}" if said else "")
     )
 
 
-def _remedy(operation: ScanOperation, status: int) -> str:
+def _remedy(operation: ScanOperation, status: int, answer: str) -> str:
+    if status in (400, 403, 421) and "host header" in answer.lower():
+        return 'the app answers to hosts it knows: set memleak_scan_headers = ["Host: localhost"] in the configuration'
     if status in (401, 403, 407):
         return (
             f'set operation.headers["Authorization"], operation.cookies or operation.app.dependency_overrides in the '
@@ -241,5 +260,5 @@ def _remedy(operation: ScanOperation, status: int) -> str:
     if status >= 500:
         return f"repair what it needs in a test environment, or set operation.skip in the hook {HOOK}"
     names = _PLACEHOLDER.findall(operation.path)
-    which = f'operation.parameters["{names[0][0]}"]' if names else "operation.parameters or operation.json"
+    which = f'operation.parameters["{names[0][0]}"]' if names else "operation.parameters, .json or .requests"
     return f"give values that exist: set {which} in the hook {HOOK}"

@@ -20,7 +20,7 @@ from typing import Any
 from pytest_memleak.model import ClientGroup, DroppedGroup
 from pytest_memleak.sense.classes import ClientClasses, TrackedClass
 from pytest_memleak.sense.living import Client, LiveClients
-from pytest_memleak.sense.patching import Method
+from pytest_memleak.sense.patching import Method, with_parameters_of
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 from pytest_memleak.sense.sites import Made, caller_site, creation_site
 
@@ -156,13 +156,12 @@ class ClientTracker:
     # --- what the patched methods do ---
 
     def _constructor(self, original: Method) -> Method:
-        @functools.wraps(original)
         def __init__(instance: object, *args: Any, **kwargs: Any) -> None:
             original(instance, *args, **kwargs)
             if self._installed:
                 self._register(instance, sys._getframe(1))
 
-        return __init__
+        return with_parameters_of(original, __init__)
 
     def _finalizer(self, original: Method) -> Method:
         """Count what is open before the library's own finalizer runs, which may close it."""

@@ -21,6 +21,7 @@ import httpx
 import pytest
 
 from pytest_memleak.sense.clients import ClientTracker
+from pytest_memleak.sense.patching import with_parameters_of
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 
 MODULE = "memleak_library"
@@ -521,3 +522,38 @@ def test_any_object_can_be_watched(track: Any) -> None:
 def test_an_object_without_weak_references_cannot_be_watched(track: Any) -> None:
     with pytest.raises(TypeError, match="weak reference"):
         track().watch(object())
+
+
+def test_constructor_is_given_what_a_library_reads_from_its_code(tracker: ClientTracker) -> None:
+    import sqlalchemy
+
+    tracker.refresh()
+    # SQLAlchemy asks the code of Engine.__init__ whether there is an `echo`.
+    engine = sqlalchemy.create_engine("sqlite://", echo=False, hide_parameters=True)
+    assert engine.hide_parameters
+    assert open_names(tracker) == ["sqlalchemy.Engine"]
+    engine.dispose()
+
+
+def test_parameters_of_every_kind_reach_the_original() -> None:
+    def original(self: Any, a: int, /, b: int, c: int = 3, *rest: int, d: int, e: int = 5, **more: int) -> Any:
+        return self, a, b, c, rest, d, e, more
+
+    def only(self: Any, *, d: int = 4) -> Any:
+        return self, d
+
+    def plain(self: Any) -> Any:
+        return (self,)
+
+    for function, calls in (
+        (original, [((1, 2, 3), {"d": 9}), ((1, 2), {"b": 7, "d": 1, "z": 2}), ((0, 1, 2, 3, 4, 5), {"d": 1, "e": 2})]),
+        (only, [((1,), {}), ((1,), {"d": 2})]),
+        (plain, [((1,), {})]),
+    ):
+        made = with_parameters_of(function, function)
+        code, expected = made.__code__, function.__code__
+        count = expected.co_argcount + expected.co_kwonlyargcount
+        assert code.co_varnames[:count] == expected.co_varnames[:count]
+        assert code.co_flags & 12 == expected.co_flags & 12  # *args and **kwargs
+        for args, kwargs in calls:
+            assert made(*args, **kwargs) == function(*args, **kwargs)

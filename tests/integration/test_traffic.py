@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 
 def test_send(project, memcheck, properties, report):
     project.makepyfile(
@@ -156,3 +158,16 @@ def test_async_with_in_the_body_keeps_the_client(project, memcheck):
         """
     )
     memcheck().assert_outcomes(passed=1)
+
+
+def test_import_string_resolves_in_the_root_directory(pytester):
+    pytester.makepyfile(shop="async def app(scope, receive, send): ...")
+    tests = pytester.mkdir("tests")
+    (tests / "test_shop.py").write_text(
+        "import pytest\n@pytest.fixture\ndef memleak_app(): return 'shop:app'\n"
+        "def test_app(memleak): assert memleak.app.app.__module__ == 'shop'\n",
+        encoding="utf-8",
+    )
+
+    # As the command `pytest` does, which puts only the folder of the tests on sys.path.
+    pytester.run(sys.executable, "-P", "-m", "pytest", "--rootdir=.", "tests").assert_outcomes(passed=1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 NAMES = [
     "GET /health",
     "GET /users/{user_id}",
@@ -97,25 +95,14 @@ def test_configuration(project, verdicts):
     assert "60 iterations, 120 requests" in (project.path / "leak_report.txt").read_text(encoding="utf-8")
 
 
-def test_without_tests(project):
-    result = project.run(
-        sys.executable,
-        "-c",
-        "from pytest_memleak.scanning import run_scan; raise SystemExit(run_scan('shop:app', ['-k', 'health']))",
-    )
-
-    assert result.ret == 0
-    result.assert_outcomes(passed=1, deselected=7)
-
-
 def test_what_cannot_be_scanned(project):
     project.makepyfile(empty="async def app(scope, receive, send): raise RuntimeError")
 
     def run(*args):
         return project.runpytest_inprocess(*args)
 
-    run("--memcheck", "--memcheck-scan=nowhere:app").stdout.fnmatch_lines(
-        ["*ERROR collecting scan*", "the app 'nowhere:app' cannot be imported: there is no module 'nowhere' *"]
+    run("--memcheck", "--memcheck-scan=nowhere:app").stderr.fnmatch_lines(
+        ["ERROR: --memcheck-scan: the app 'nowhere:app' cannot be imported: there is no module 'nowhere' *"]
     )
     run("--memcheck", "--memcheck-scan=empty:app").stdout.fnmatch_lines(
         ["the app 'empty:app' has nothing to scan: it serves no OpenAPI document and has no routes*"]
@@ -124,3 +111,38 @@ def test_what_cannot_be_scanned(project):
     with project.path.joinpath("pyproject.toml").open("a", encoding="utf-8") as file:
         file.write('memleak_scan = "shop:app"\nmemleak_scan_count = "none"\n')
     run("--memcheck").stderr.fnmatch_lines(["*memleak_scan_count: 'none' is not a whole number of 1 or more"])
+
+
+def test_client_that_is_closed_with_the_loop_is_no_leak(pytester):
+    pytester.makepyfile(
+        shop="""
+        import httpx
+        from fastapi import FastAPI, HTTPException
+
+        app = FastAPI()
+        endings = []
+
+
+        async def closing(client):
+            try:
+                yield
+            finally:
+                await client.aclose()
+
+
+        @app.get("/")
+        async def page():
+            if not endings:
+                endings.append(closing(httpx.AsyncClient()))
+                await anext(endings[0])  # ends, and closes the client, when the loop does
+
+
+        @app.get("/missing")
+        async def missing():
+            raise HTTPException(404)
+        """
+    )
+
+    result = pytester.runpytest_subprocess("--memcheck", "--memcheck-scan=shop:app", "--memcheck-duration=1h")
+
+    result.assert_outcomes(passed=1, skipped=1)
