@@ -531,6 +531,7 @@ def test_constructor_is_given_what_a_library_reads_from_its_code(tracker: Client
     # SQLAlchemy asks the code of Engine.__init__ whether there is an `echo`.
     engine = sqlalchemy.create_engine("sqlite://", echo=False, hide_parameters=True)
     assert engine.hide_parameters
+    engine.connect().close()
     assert open_names(tracker) == ["sqlalchemy.Engine"]
     engine.dispose()
 
