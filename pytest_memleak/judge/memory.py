@@ -71,6 +71,7 @@ class MemoryLook:
         live_growth: the rate people read.
         rss_growth: the same of RSS.
         traced_growth: the same of traced bytes, in a traced run.
+        rss_floor: what RSS of a clean app creeps in an iteration.
         innocent_rss: why growth of RSS alone is no leak, or None.
         wants_trim: RSS alone is above its budget; trimming would tell whether that is freed memory.
     """
@@ -82,13 +83,19 @@ class MemoryLook:
     live_growth: Growth
     rss_growth: Growth
     traced_growth: Growth | None = None
+    rss_floor: float = 0.0
     innocent_rss: Literal["first_touch", "fragmentation"] | None = None
     wants_trim: bool = False
 
     @property
     def worse(self) -> Growth:
-        """The growth of the sensor that decides: the worse one that is not explained away."""
-        if self.innocent_rss or self.live_growth.bytes_per_iteration >= self.rss_growth.bytes_per_iteration:
+        """The growth of the sensor that decides: the worse one that is not explained away.
+
+        Live bytes are exact, RSS creeps: where both say the same, the creep is not added to the rate.
+        """
+        more = self.rss_growth.bytes_per_iteration - self.live_growth.bytes_per_iteration
+        same = self.live.leaks or not self.rss.leaks
+        if self.innocent_rss or more <= (self.rss_floor if same else 0.0):
             return self.live_growth
         if self.live.passes and not self.rss.leaks and self.outcome == "passed":
             return self.live_growth  # RSS passed below a floor of its own; its creep is not the app's rate
@@ -115,7 +122,8 @@ def look_at_memory(
     live, series = _look_at_live(readings, budget, last=last)
     if readings.traced_bytes:
         live = _either(live, look(readings.traced_bytes, budget, last=last))
-    rss_budget = max(budget, _rss_floor(readings))
+    floor = _rss_floor(readings)
+    rss_budget = max(budget, floor)
     rss = look(readings.rss_bytes, rss_budget, last=last)
     rss_growth = reported_growth(readings.rss_bytes)
     innocent = None
@@ -137,6 +145,7 @@ def look_at_memory(
         live_growth=reported_growth(series),
         rss_growth=rss_growth,
         traced_growth=reported_growth(readings.traced_bytes) if readings.traced_bytes else None,
+        rss_floor=floor,
         innocent_rss=innocent,
         wants_trim=last and not rss.passes and innocent is None and not live.leaks and trim is None,
     )

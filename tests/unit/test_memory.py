@@ -52,6 +52,18 @@ def test_live_bytes_alone_are_a_leak():
     assert look.worse.bytes_per_iteration == pytest.approx(3 * BUDGET, rel=0.01)
 
 
+def test_where_both_grow_alike_the_creep_of_rss_is_no_part_of_the_rate():
+    creep = 400_000 / LENGTH / 2
+    seen = readings(heap=LEAK, rss=lambda i: LEAK(i) + creep * i, vms=LEAK)
+
+    look = at_the_end(seen)
+
+    assert look.outcome == "leak"
+    assert look.worse == look.live_growth
+    more = readings(heap=LEAK, rss=linear(5), vms=linear(5))
+    assert at_the_end(more).worse.bytes_per_iteration == pytest.approx(5 * BUDGET, rel=0.01)
+
+
 def test_growing_memory_maps_are_a_leak_that_only_rss_sees():
     seen = readings(rss=LEAK, vms=LEAK)
     first = at_the_end(seen)
