@@ -17,6 +17,11 @@ _RUNS = {
     "attribution": "one per planted leak",
     "cases": "one per release",
 }
+_NOTES = {
+    "overhead": "A target is missed where its median is above it. An iteration pays for simulated time most of all; "
+    "on a busy machine the range is wide.",
+    "cases": "Each release needs a virtual environment of its own and the package registry.",
+}
 
 
 def measure(name: str, cases: Path | None = None) -> None:
@@ -46,7 +51,8 @@ def sections() -> list[str]:
         head = f"## {_TITLES[name]}\n\n`python -m benchmarks.{name}{argument}`; "
         if file.exists():
             date, _, text = file.read_text().partition("\n")
-            made.append(f"{head}runs: {_RUNS[name]}; measured {date}.\n\n```\n{text.rstrip()}\n```\n")
+            note = f"\n- {_NOTES[name]}\n" if name in _NOTES else ""
+            made.append(f"{head}runs: {_RUNS[name]}; measured {date}.\n\n```\n{text.rstrip()}\n```\n{note}")
         else:
             made.append(f"{head}not run.\n")
     return made

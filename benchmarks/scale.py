@@ -116,7 +116,7 @@ def make_table(cells: Cells | None = None) -> table.Table:
         notes=(
             "A no-op app, ten requests an iteration, 240 iterations in full, one test, no workers, unless varied; "
             "workers share 8 tests of 120 iterations. Elapsed and CPU include the start of pytest and, for live "
-            "objects, making them.",
+            "objects, making them. On a shared machine a single run tells orders of magnitude, no tenths.",
         ),
     )
 

@@ -108,7 +108,8 @@ def _targets(cells: Cells) -> tuple[str, ...]:
         f"Clean scenarios that it did not pass every time: {names(unsure) or 'none'}.",
         f"Where it found a leak of memory, its first line was the true one in {_lines(cells)[0]} runs. "
         f"Another line came first for: {_lines(cells)[1]}. What leaks once in 30 iterations or in an hour does not "
-        "come back in the few iterations that explain a leak.",
+        "come back in the few iterations that explain a leak; what httpx allocates there for the first time "
+        "then comes first, as it may before 100 bytes a request.",
     )
 
 
