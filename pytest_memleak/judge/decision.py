@@ -18,6 +18,7 @@ from pytest_memleak.judge.growth import (
     retained_jumps,
     warm_up_end,
 )
+from pytest_memleak.model import Growth
 
 _FEWEST_USABLE = 40
 _LOOKS_TO_PASS = 2
@@ -93,6 +94,20 @@ def look(series: Sequence[float], budget: float, *, last: bool) -> SensorLook:
     if last and (by_means := _look_at_means(steady, budget)):
         passes, leaks = passes or by_means.passes, leaks and by_means.leaks
     return SensorLook(passes=passes, leaks=leaks, suspicious=end.stepped.low > budget)
+
+
+def lasting_growth(series: Sequence[float], budget: float) -> Growth:
+    """The rate of what is retained, without the one step or the teeth that the decision takes out.
+
+    For a series that passed: the line through its last half may be a tooth half grown, or a step.
+    """
+    jump_bytes = min(max(3 * budget, _JUMP_BYTES[0]), _JUMP_BYTES[1])
+    steady = series[warm_up_end(series) :]
+    retained = envelope(steady[: full_teeth(steady, jump_bytes)])
+    slope = min((fit(retained[at:]).stepped for at in (0, len(retained) // 3)), key=lambda slope: slope.high)
+    return Growth(
+        bytes_per_iteration=slope.rate, low_bytes_per_iteration=slope.low, high_bytes_per_iteration=slope.high
+    )
 
 
 def _look_at_means(steady: Sequence[float], budget: float) -> SensorLook | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pytest_memleak.judge.decision import SensorLook, Standing, look
+from pytest_memleak.judge.decision import SensorLook, Standing, lasting_growth, look
 from pytest_memleak.judge.growth import reported_growth, warm_up_end
 from pytest_memleak.judge.live import (
     LARGEST_BLOCK,
@@ -142,8 +142,8 @@ def look_at_memory(
         standing=standing,
         live=live,
         rss=rss,
-        live_growth=reported_growth(series),
-        rss_growth=rss_growth,
+        live_growth=_told(series, budget, passed=outcome == "passed"),
+        rss_growth=_told(readings.rss_bytes, rss_budget, passed=outcome == "passed" and innocent is None),
         traced_growth=reported_growth(readings.traced_bytes) if readings.traced_bytes else None,
         rss_floor=floor,
         innocent_rss=innocent,
@@ -172,6 +172,12 @@ def _look_at_live(readings: Readings, budget: float, *, last: bool) -> tuple[Sen
         ),
         series,
     )
+
+
+def _told(series: Sequence[float], budget: float, *, passed: bool) -> Growth:
+    """The rate that people read; where a passed series stands in the middle of a tooth or step, that of what stays."""
+    growth = reported_growth(series)
+    return lasting_growth(series, budget) if passed and growth.bytes_per_iteration > budget else growth
 
 
 def _either(one: SensorLook, other: SensorLook) -> SensorLook:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from shapes import BUDGET, filling, linear, series
 
 from pytest_memleak.judge.decision import Standing
+from pytest_memleak.judge.growth import reported_growth
 from pytest_memleak.judge.live import Calibration
 from pytest_memleak.judge.memory import MemoryLook, Readings, Trim, look_at_memory
 
@@ -240,3 +241,19 @@ def test_leak_without_live_growth_needs_growing_maps(rss, vms, heap, returned_by
 
 def test_trim_that_grows_returned_nothing():
     assert Trim(before_bytes=5, after_bytes=9).returned_bytes == 0
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda i: 120e6 if i > LENGTH * 0.7 else 0.0,  # one step, in the half whose line is told
+        lambda i: 4 * BUDGET * ((i + 150) % 250),  # teeth, the last one half grown
+    ],
+    ids=["step", "sawtooth"],
+)
+def test_what_passes_is_not_told_to_grow_above_the_budget(shape):
+    look = at_the_end(readings(heap=shape))
+
+    assert look.outcome == "passed"
+    assert reported_growth(column(shape)).bytes_per_iteration > BUDGET
+    assert look.worse.bytes_per_iteration < BUDGET
