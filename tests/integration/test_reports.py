@@ -125,7 +125,7 @@ def test_terminal(project):
             pass
         """
     )
-    header = "memleak: profile standard (60 to 60 iterations of 1 min), budget 500MB/24h"
+    header = "memleak: profile standard (60 iterations of 1 min), budget 500MB/24h"
 
     usual = project.runpytest_subprocess("--memcheck")
     quiet = project.runpytest_subprocess("--memcheck", "-q")
