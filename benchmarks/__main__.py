@@ -28,6 +28,7 @@ from benchmarks import (
 from benchmarks.rivals import TOOLS
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+SCANNED = Path(__file__).parent / "scanned.md"
 MODULES = (verdicts, time_to_verdict, detection_floor, slope_accuracy, scale, flake_rate)
 """Each measures cells and makes a table of them; those in `printed` print theirs."""
 
@@ -56,7 +57,8 @@ def document(command: str) -> str:
         f"Written by `{command}` from the single runs in `benchmarks/results`. Every cell is a process of its own, "
         "one after the other. A missed target is said below its table.\n"
     )
-    return "\n".join([head, environment(), *sections, *printed.sections()])
+    scanned = SCANNED.read_text(encoding="utf-8")  # written by hand, with what was found out about each
+    return "\n".join([head, environment(), *sections, *printed.sections(), scanned])
 
 
 def main() -> None:
