@@ -25,6 +25,8 @@ _HEARD_CHUNKS = 100
 """A client leaves an endless response after so many chunks."""
 _MARK = 987_650_123
 """Stands for ``{n}`` while a request is made: a number and a text of digits in one."""
+_PLACEHOLDER = re.compile("%7Bn%7D", re.IGNORECASE)
+"""``{n}`` of a parameter that the user gave, as URLs are written."""
 _UNIQUE: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("{n}", _MARK, (1, _MARK)),
     ("00000000-0000-4000-8000-{n:12}", f"00000000-0000-4000-8000-000{_MARK}", ("uuid",)),
@@ -157,7 +159,7 @@ def _request(operation: ScanOperation, case: Any, prefix: str) -> Request:
         headers.pop("Cookie", None)
     return Request(
         operation.method,
-        (prepared.url or "").removeprefix(BASE_URL),
+        _PLACEHOLDER.sub("{n}", (prepared.url or "").removeprefix(BASE_URL)),
         content=body,
         headers=_over(headers, operation.headers),
         cookies=operation.cookies or None,

@@ -146,3 +146,33 @@ def test_client_that_is_closed_with_the_loop_is_no_leak(pytester):
     result = pytester.runpytest_subprocess("--memcheck", "--memcheck-scan=shop:app", "--memcheck-duration=1h")
 
     result.assert_outcomes(passed=1, skipped=1)
+
+
+def test_a_parameter_of_the_hook_may_be_unique(pytester):
+    pytester.makepyfile(
+        shop="""
+        import fastapi
+
+        app = fastapi.FastAPI()
+        seen = set()
+
+        @app.get("/users/{name}")
+        async def user(name: str, q: str):
+            seen.add((name, q))
+            with open("seen", "w") as file:
+                file.write(f"{len(seen)} {name} {q}")
+        """
+    )
+    pytester.makeconftest(
+        """
+        def pytest_memleak_scan_operation(operation):
+            operation.parameters.update(name="u-{n}", q="q {n}")
+        """
+    )
+
+    pytester.runpytest_subprocess("--memcheck", "--memcheck-scan=shop:app", "--memcheck-duration=60min")
+
+    different, name, query = (pytester.path / "seen").read_text().split(" ", 2)
+    assert int(different) >= 600
+    assert (name, query) == (f"u-{name[2:]}", f"q {name[2:]}")
+    assert name[2:].isdigit()
