@@ -45,10 +45,7 @@ def memleak_client(request: pytest.FixtureRequest, memleak_app: object) -> httpx
             f"{request.node.nodeid}: memleak_client is an httpx.AsyncClient; make the test `async def` and await it",
             pytrace=False,
         )
-    drive: Drive = request.node.stash[DRIVE]
-    drive.app_source = memleak_app
-    if isinstance(memleak_app, str):
-        make_root_importable(request.config)
+    drive = _drive_on(memleak_app, request)
     try:
         return drive.client
     except DriveError as error:
@@ -60,8 +57,13 @@ def memleak(request: pytest.FixtureRequest, memleak_app: object) -> Memleak:
     """The run: iteration, clock.now, clock.advance(s), client, app, send(mix, count=, concurrency=)."""
     from pytest_memleak.api import Memleak
 
+    return Memleak(_drive_on(memleak_app, request))
+
+
+def _drive_on(app: object, request: pytest.FixtureRequest) -> Drive:
+    """What drives the test, told its app."""
     drive: Drive = request.node.stash[DRIVE]
-    drive.app_source = memleak_app
-    if isinstance(memleak_app, str):
+    drive.app_source = app
+    if isinstance(app, str):
         make_root_importable(request.config)
-    return Memleak(drive)
+    return drive

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import inspect
+import weakref
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -18,8 +20,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _MOST_ROUTES = 200
 _OTHER_ROUTES = "(other paths)"
 _LONGEST_ERROR = 300
-_started: set[int] = set()
-"""The ids of apps that were started in this process."""
+_started: weakref.WeakSet[Any] = weakref.WeakSet()
+"""Apps that were started in this process."""
 
 
 class DriveError(Exception):
@@ -157,8 +159,9 @@ class AppUnderTest:
         self._starting = self._starting or asyncio.Lock()
         async with self._starting:
             if self._lifespan is None:
-                self.restarted = id(self.app) in _started
-                _started.add(id(self.app))
+                with contextlib.suppress(TypeError):  # no weak reference to it, or no hash
+                    self.restarted = self.app in _started
+                    _started.add(self.app)
                 lifespan = _Lifespan(self.app, self.hint)
                 await lifespan.start()
                 self._lifespan = lifespan

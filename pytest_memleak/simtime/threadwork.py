@@ -31,7 +31,6 @@ class ThreadWatch:
         self._jobs: weakref.WeakKeyDictionary[Future[Any], Job] = weakref.WeakKeyDictionary()
         self._pools: weakref.WeakKeyDictionary[ThreadPoolExecutor, set[Job]] = weakref.WeakKeyDictionary()
         self._running: dict[int | None, Job] = {}  # by the ident of the thread
-        self._default_limiter: Any = None
         self._undo = contextlib.ExitStack()
         self._active = False
 
@@ -128,10 +127,8 @@ class ThreadWatch:
             if not self._active:
                 return await run_sync(backend, func, args, *rest, **options)
             limiter = rest[1] if len(rest) > 1 else options.get("limiter")
-            if limiter is None:
-                if self._default_limiter is None:
-                    self._default_limiter = backend.current_default_thread_limiter()  # type: ignore[attr-defined]
-                limiter = self._default_limiter
+            # Of the loop that runs: a portal's in another thread has one of its own.
+            limiter = limiter or backend.current_default_thread_limiter()  # type: ignore[attr-defined]
             task = asyncio.current_task()
             job = Job(func, args, full=lambda: task not in limiter.statistics().borrowers)
             self._in_flight.add(job)

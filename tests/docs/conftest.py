@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -49,20 +48,6 @@ FEW_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p asyn
 
 
 @pytest.fixture(scope="session")
-def shell() -> Callable[[str, Path], subprocess.CompletedProcess[str]]:
-    """Run a command line in a folder, with this Python's commands first on the path."""
-
-    def run(command: str, where: Path) -> subprocess.CompletedProcess[str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            command,
-            cwd=where,
-            env={**os.environ, "PATH": path, **FEW_PLUGINS},
-            shell=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=300,
-        )
-
-    return run
+def shell(shell: Callable[..., subprocess.CompletedProcess[str]]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command line in a folder, with the plugins of a reader."""
+    return functools.partial(shell, **FEW_PLUGINS)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,23 +23,3 @@ def example(tmp_path: Path) -> Callable[[str], Path]:
         )
 
     return copy
-
-
-@pytest.fixture
-def shell() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command line in a folder, with this Python's pytest first on the path."""
-
-    def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, "PATH": path, **environment},
-            shell=True,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=300,
-        )
-
-    return run
