@@ -1,6 +1,7 @@
-"""The same verdict every time, on a busy machine: `python -m benchmarks.flake_rate [--runs 50]`.
+"""The same verdict every time, whatever else the machine does: `python -m benchmarks.flake_rate [--runs 50]`.
 
-Runs the quickstart's clean and leaking test while one process per CPU computes at normal priority.
+Runs the quickstart's clean and leaking test alone, while one process per CPU computes at normal priority, and in four
+workers of pytest-xdist at once.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from benchmarks.rivals import PROJECT
 
 NAME = "flake_rate"
 TESTS = {"test_healthy": "passed", "test_leaky": "leak"}
+WORKERS = 4
+ALONE, BUSY, TOGETHER = "alone", "both cores busy", f"-n {WORKERS}"
+CONDITIONS = (ALONE, BUSY, TOGETHER)
 
 
 @contextlib.contextmanager
@@ -37,40 +41,59 @@ def busy_machine() -> Iterator[None]:
             process.wait()
 
 
-def check(test: str) -> Result:
-    """The verdict on one of the quickstart's tests, in a fresh process."""
-    with tempfile.TemporaryDirectory() as folder, busy_machine():
+def check(condition: str, test: str) -> Result:
+    """One session of pytest: the verdict on one of the quickstart's tests; with workers, one verdict of each."""
+    load = busy_machine() if condition == BUSY else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory() as folder, load:
         project = shutil.copytree(PROJECT / "examples/quickstart", Path(folder, "quickstart"))
+        workers = []
+        if condition == TOGETHER:
+            workers = ["-n", str(WORKERS)]
+            for copy in range(1, WORKERS):
+                shutil.copy(project / "test_quickstart.py", project / f"test_copy_{copy}.py")
         command = [sys.executable, "-m", "pytest", "-q", "--memcheck", "--memcheck-json=record.json", "-k", test]
         began = time.monotonic()
-        subprocess.run(command, cwd=project, capture_output=True, check=False)
+        subprocess.run([*command, *workers], cwd=project, capture_output=True, check=False)
         record = project / "record.json"
-        outcome = json.loads(record.read_text())["tests"][0]["verdict"] if record.exists() else "no report"
-        return {"outcome": outcome, "seconds": round(time.monotonic() - began, 2)}
+        tests = json.loads(record.read_text())["tests"] if record.exists() else []
+        verdicts = [one["verdict"] for one in tests] or ["no report"]
+        return {"verdicts": verdicts, "seconds": round(time.monotonic() - began, 2)}
 
 
 def measure(runs: int, *, cells: Cells | None = None) -> None:
-    """Check both tests that often."""
-    (cells or Cells(NAME)).fill([(test,) for test in TESTS], runs, check)
+    """Collect at least that many verdicts on both tests under each condition."""
+    cells = cells or Cells(NAME)
+    for condition in CONDITIONS:
+        sessions = -(-runs // WORKERS) if condition == TOGETHER else runs
+        cells.fill([(condition, test) for test in TESTS], sessions, check)
 
 
 def make_table(cells: Cells | None = None) -> table.Table:
     """How often each verdict came."""
     cells = cells or Cells(NAME)
-    rows, flakes = [], 0
+    rows, flakes, totals = [], 0, []
     for test, expected in TESTS.items():
-        counts = Counter(str(run["outcome"]) for run in cells.of(test))
-        flakes += counts.total() - counts[expected]
-        rows.append((test, expected, ", ".join(f"{count} {word}" for word, count in counts.most_common())))
+        found = [Counter(_verdicts(cells.of(condition, test))) for condition in CONDITIONS]
+        flakes += sum(counts.total() - counts[expected] for counts in found)
+        totals += [counts.total() for counts in found]
+        told = [", ".join(f"{count} {word}" for word, count in counts.most_common()) or "not run" for counts in found]
+        rows.append((test, expected, *told))
     return table.Table(
         title="The same verdict every time",
-        headers=("quickstart's test", "true", "verdicts under CPU load"),
+        headers=("quickstart's test", "true", *CONDITIONS),
         rows=rows,
-        runs=cells.run_counts(),
+        runs=f"at least {min(totals)} verdicts",
         dates=cells.dates(),
         module=NAME,
         notes=(f"Target: no other verdict in any run. {'Missed' if flakes else 'Met'}: {flakes} other verdicts.",),
     )
+
+
+def _verdicts(sessions: list[Result]) -> Iterator[str]:
+    for session in sessions:
+        found = session["verdicts"]
+        assert isinstance(found, list)
+        yield from found
 
 
 if __name__ == "__main__":

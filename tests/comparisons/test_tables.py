@@ -111,9 +111,24 @@ def test_slopes_say_how_often_the_interval_covers_the_truth(tmp_path):
 
 
 def test_flakes_are_counted(tmp_path):
-    cells = kept(tmp_path, "flake_rate", {("test_healthy",): ["passed"] * 3, ("test_leaky",): ["leak", "error"]})
+    cells = Cells("flake_rate", tmp_path)
+    told = {
+        (flake_rate.ALONE, "test_healthy"): [["passed"], ["passed"], ["passed"]],
+        (flake_rate.ALONE, "test_leaky"): [["leak"], ["error"]],
+        (flake_rate.TOGETHER, "test_leaky"): [["leak"] * 4],
+    }
+    for key, sessions in told.items():
+        verdicts = iter(sessions)
+        cells.fill([key], len(sessions), lambda *_, verdicts=verdicts: {"verdicts": next(verdicts)})
 
-    assert flake_rate.make_table(cells).notes == ("Target: no other verdict in any run. Missed: 1 other verdicts.",)
+    table = flake_rate.make_table(cells)
+
+    assert table.rows == [
+        ("test_healthy", "passed", "3 passed", "not run", "not run"),
+        ("test_leaky", "leak", "1 leak, 1 error", "not run", "4 leak"),
+    ]
+    assert table.notes == ("Target: no other verdict in any run. Missed: 1 other verdicts.",)
+    assert table.runs == "at least 0 verdicts"
 
 
 def test_every_tool_judges_clean_apps_and_only_its_leaks():
