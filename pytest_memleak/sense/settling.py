@@ -42,12 +42,14 @@ def settle_threads(levels: Levels, calm: Sequence[int], sleep: Sleep) -> None:
 
 def _pauses(levels: Levels, calm: Sequence[int], sleep: Sleep) -> Iterator[None]:
     """Sleep ever longer between readings, and stop when waiting has stopped helping."""
+    if _are_calm(levels(), calm):
+        return
     gc.collect()  # a client in a reference cycle is dropped, not open
     lowest = list(levels())
     pause_s = FIRST_PAUSE_S
     waited_s = in_vain_s = 0.0
     while waited_s < LIMIT_S and in_vain_s < PATIENCE_S:
-        if all(level <= quiet for level, quiet in zip(lowest, calm, strict=True)):
+        if _are_calm(lowest, calm):
             return
         sleep(pause_s)
         waited_s += pause_s
@@ -59,3 +61,7 @@ def _pauses(levels: Levels, calm: Sequence[int], sleep: Sleep) -> Iterator[None]
             in_vain_s = 0.0
             pause_s = FIRST_PAUSE_S
         lowest = [min(pair) for pair in zip(now, lowest, strict=True)]
+
+
+def _are_calm(levels: Sequence[int], calm: Sequence[int]) -> bool:
+    return all(level <= quiet for level, quiet in zip(levels, calm, strict=True))

@@ -99,11 +99,27 @@ class ResourceWatch:
 
     async def settle(self) -> None:
         """Wait until what is closing has closed, on the running loop."""
-        await settle_loop(self._levels, self._calm, self._sleep)
+        await settle_loop(*self._what_settles(), self._sleep)
 
     def settle_threads(self) -> None:
         """Wait until what is closing has closed, where no loop runs."""
-        settle_threads(self._levels, self._calm, self._sleep)
+        settle_threads(*self._what_settles(), self._sleep)
+
+    def _what_settles(self) -> tuple[Callable[[], Sequence[int]], Sequence[int]]:
+        """The counts that are still to be read, and the level that each is to come down to.
+
+        Before the shutdown that is where each began, or where it lay at its lowest in the later half of the run:
+        what an app opens once and keeps never closes. After the shutdown only clients that it left are looked at.
+        """
+        if self._before_shutdown is not None:
+            return self._left_open, (0,)
+        later = [counts[len(counts) // 2 :] for counts in self.counts()]
+        usual = [max(calm, min(counts, default=calm)) for calm, counts in zip(self._calm, later, strict=True)]
+        return self._levels, usual
+
+    def _left_open(self) -> tuple[int]:
+        groups = self.clients.open_clients()
+        return (sum(len(group.births) for group in groups if not group.before_run),)
 
     def before_shutdown(self) -> None:
         """Read what is open after the last iteration, once it has settled."""

@@ -391,3 +391,40 @@ async def test_a_run_without_a_loop() -> None:
 
     _, [finding] = judge_resources(watch.close(), root=os.path.dirname(__file__))
     assert finding.kind == "unclosed_client"
+
+
+async def test_what_an_app_opens_once_and_closes_at_its_end_costs_no_waiting() -> None:
+    slept: list[float] = []
+    watch = ResourceWatch(iterations=30, sleep=slept.append)
+    watch.begin(asyncio.get_running_loop())
+    client, files, waiting = httpx.AsyncClient(verify=False), os.pipe(), asyncio.create_task(asyncio.Event().wait())
+    for iteration in range(30):
+        await asyncio.sleep(0)
+        watch.after_iteration(iteration)
+    await watch.settle()
+    watch.before_shutdown()
+    await client.aclose()  # kept, as on `app.state`, but closed
+    await watch.settle()
+    watch.after_shutdown()
+    waiting.cancel()
+    for file in files:
+        os.close(file)
+
+    _, findings = judge_resources(watch.close())
+    assert not findings
+    assert slept == []
+
+
+async def test_a_client_that_another_thread_closes_after_the_shutdown() -> None:
+    client = httpx.Client(verify=False)
+    client.close()
+    watch = ResourceWatch(iterations=1, sleep=lambda seconds: opened.close())
+    watch.begin(asyncio.get_running_loop())
+    opened = httpx.Client(verify=False)
+    watch.after_iteration(0)
+    watch.before_shutdown()
+    del client  # as many are alive as before the run, and one of them is open
+    await watch.settle()
+    watch.after_shutdown()
+
+    assert not judge_resources(watch.close())[1]
