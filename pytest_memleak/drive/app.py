@@ -196,11 +196,11 @@ class AppUnderTest:
             recorder = RecordedRequest(self, scope, receive)
             receive = recorder.receive
 
-        async def watched_send(message: Message) -> None:
+        def watched_send(message: Message) -> Awaitable[None]:  # no coroutine of its own for each message
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            return send(message)
 
         try:
             await self.app(scope, receive, watched_send)
