@@ -171,8 +171,7 @@ class _Inquiry:
             lines = await growing_lines(self._step, reference(self._growth))
         findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
         self._findings = findings + self._findings
-        leading = [line.site for line in lines.rows if self._may_lead(line)]
-        site = next(iter(leading or [line.site for line in lines.rows if line.is_app]), None)
+        site = next((line.site for line in lines.rows if self._may_lead(line)), None)
         if site is not None:
             self._top_line = f"{wording.place(site.path, self._root)}:{site.line}"
         if lines.note:
@@ -187,6 +186,8 @@ class _Inquiry:
         """
         if line.is_harness:
             return False
+        if not self._requests():
+            return True
         held_elsewhere = self._top_holder is not None and Path(line.site.path).stem not in self._top_holder
         return not (line.is_driver and line.inside and held_elsewhere)
 

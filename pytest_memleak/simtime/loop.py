@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 import sys
-import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import shim
 from .clockwork import LONGEST_LOOK_S, SHORTEST_LOOK_S, Clockwork, Idle
-from .work import Child, Connection, OutsideFuture, StreamRead, addresses_of
+from .work import Child, Connection, OutsideFuture, Reference, StreamRead, addresses_of
 
 # What may follow an answer on a connection whose protocol does not say whether it still waits.
 _REST_S = 0.002
@@ -209,7 +208,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def _watch_pool(self, works: Clockwork, future: asyncio.Future[Any], source: Any) -> None:
         """What a pool computes is in flight until the loop has the result, not just until it is computed."""
         if job := works.threads.job_of(source):
-            job.waiter = weakref.ref(future)
+            job.waiter = Reference(future)
         else:
             frame = sys._getframe(3)
             while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == "asyncio":
@@ -222,7 +221,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         fd = _fd_of(transport)
         expect = self._sim.expect
         # Weakly: a cycle through the transport would keep a dropped connection until the next collection.
-        owner = weakref.ref(transport)
+        owner = Reference(transport)
 
         def watched(name: str) -> Callable[[Any], Any]:
             def write(data: Any) -> Any:

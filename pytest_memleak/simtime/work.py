@@ -10,7 +10,18 @@ import weakref
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Reference(weakref.ref[T]):
+    """A weak reference of the clock's own.
+
+    A plain one is shared by all who ask for one: the references that an app leaks would have been made here.
+    """
+
+    __slots__ = ()
 
 
 class Work:
@@ -109,7 +120,7 @@ class Job(Work):
         # The coroutine that the function gave to the loop and waits for.
         self.asked: Future[Any] | None = None
         # The future the loop awaits ends a little later than the function; there must be no gap between.
-        self.waiter: weakref.ref[asyncio.Future[Any]] | None = None
+        self.waiter: Reference[asyncio.Future[Any]] | None = None
 
     def start(self) -> None:
         """A thread runs the function now."""
@@ -161,7 +172,7 @@ class ThreadWork(Work):
     def __init__(self, thread: threading.Thread) -> None:
         super().__init__()
         # Weakly: this is the value of a dictionary whose key is the thread, and would keep it for ever.
-        self._thread = weakref.ref(thread)
+        self._thread = Reference(thread)
         self._name, self._type = thread.name, type(thread)
         self._slept = False
 

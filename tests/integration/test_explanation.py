@@ -236,6 +236,36 @@ def test_the_client_of_the_test_is_never_the_line_that_leaks(project):
     assert "cause       native allocations" in report
 
 
+def test_a_weak_reference_for_each_thread_is_told_at_its_line(project):
+    """100 bytes a request: what the test's client takes from freed blocks is no part of it."""
+    source = """
+        import threading, weakref
+        import pytest
+        from fastapi import FastAPI
+
+        app, seen = FastAPI(), []
+
+        @app.get("/")
+        async def note():
+            thread = threading.Thread(target=lambda: seen.append(weakref.ref(threading.current_thread())))
+            thread.start()
+            thread.join()
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        @pytest.mark.memleak(duration="120min", max_growth="32B/request")
+        async def test_it(memleak_client):
+            for _ in range(10):
+                await memleak_client.get("/")
+        """
+    report = run(project, source, failed=1)
+    assert "line        test_it.py:9" in report
+    assert "held by     test_it.seen" in report
+    assert report.count("allocations per iteration") == 1
+
+
 @pytest.mark.parametrize("traced", [False, True], ids=["", "traced"])
 def test_a_growth_that_does_not_come_back_accuses_no_line(project, traced):
     """A job of every hour: the 30 iterations of an explanation do not see it, the trace of the run does."""

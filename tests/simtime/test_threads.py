@@ -274,3 +274,12 @@ async def test_a_thread_that_ended_is_let_go(clock):
     await clock.advance(60)
     gc.collect()
     assert [reference() for reference in gone] == [None, None, None]
+
+
+async def test_a_weak_reference_that_the_app_keeps_is_made_by_the_app(clock):
+    """A plain one is shared by all who ask: made here first, a leak of references would count for this clock."""
+    thread = threading.Thread(target=int)
+    thread.start()
+    plain = [ref for ref in weakref.getweakrefs(thread) if type(ref) is weakref.ref and ref.__callback__ is None]
+    thread.join()
+    assert plain == []
