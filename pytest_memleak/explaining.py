@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
+from pytest_memleak.drive.deadline import IterationTimeout
 from pytest_memleak.drive.iterate import Drive
-from pytest_memleak.explain import explain
+from pytest_memleak.explain import StepFailed, explain
 from pytest_memleak.judge.growth import reported_growth
 from pytest_memleak.judge.memory import MemoryLook
 from pytest_memleak.judge.outcome import EarlyStop, Measured, grows_well_above_floor
 from pytest_memleak.measuring import MemoryCheck
 from pytest_memleak.model import Explanation, GrowthFacts, ResourceCount
+from pytest_memleak.sense.collector import thawed
 from pytest_memleak.sense.memory import available_bytes
 from pytest_memleak.units import format_bytes
 
 _ITERATIONS = 300
 """What an explanation costs at most, in plain iterations."""
+SLOWER = 5
+"""How many times `iteration_timeout` an iteration may take while it is traced."""
 
 Step = Callable[[], Awaitable[None]]
 
@@ -35,6 +41,7 @@ async def explain_growth(
     *,
     memory: MemoryCheck,
     measured: Measured,
+    decided: MemoryLook | EarlyStop,
     resources: tuple[ResourceCount, ...],
     drive: Drive,
     root: str,
@@ -45,11 +52,16 @@ async def explain_growth(
         step: one more iteration.
         memory: the memory check, for live bytes now and for what trimming returned.
         measured: the facts of the run.
+        decided: the deciding look, or the guard that stopped the run.
         resources: counts of what is open.
         drive: the app and its traffic.
         root: the directory that places are relative to.
     """
-    facts = _facts(measured, memory, resources)
+    step = _guarded(step)
+    facts = replace(
+        _facts(measured, memory, resources),
+        on_live_bytes=isinstance(decided, MemoryLook) and decided.live.leaks,
+    )
     needed = max(facts.rss_bytes_per_iteration, facts.live_bytes_per_iteration or 0.0) * _ITERATIONS
     try:
         available = available_bytes()
@@ -58,15 +70,48 @@ async def explain_growth(
     if needed > available / 4:
         note = f"not explained: {_ITERATIONS} more iterations at this rate would need {format_bytes(needed)} of memory"
         return Explanation(notes=(note,))
-    routes = await drive.record_routes(step) if len(measured.routes) > 1 else {}
-    return await explain(
-        step,
-        growth=facts,
-        requests=lambda: drive.requests,
-        root=root,
-        routes=routes,
-        live=memory.live_bytes,
-    )
+    try:
+        routes = await drive.record_routes(step) if len(measured.routes) > 1 else {}
+    except StepFailed as failed:
+        return Explanation(notes=(str(failed),))
+    with thawed():
+        return await explain(
+            step,
+            growth=facts,
+            requests=lambda: drive.requests,
+            root=root,
+            routes=routes,
+            live=memory.live_bytes,
+        )
+
+
+def _guarded(step: Step) -> Step:
+    """An iteration that fails, skips or hangs now ends the explanation only: the verdict is reached."""
+
+    async def guarded() -> None:
+        try:
+            await step()
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except IterationTimeout:
+            raise StepFailed(
+                f"the explanation ended early: an iteration took longer than {SLOWER} times iteration_timeout"
+            ) from None
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and _is_being_cancelled():
+                raise
+            raise StepFailed(f"the explanation ended early: the iteration raised {type(error).__name__}") from None
+
+    return guarded
+
+
+def _is_being_cancelled() -> bool:
+    """Whether somebody outside ends this task, as Ctrl-C does; a body may raise the same exception by itself."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return False
+    return task is not None and task.cancelling() > 0
 
 
 def _facts(measured: Measured, memory: MemoryCheck, resources: tuple[ResourceCount, ...]) -> GrowthFacts:

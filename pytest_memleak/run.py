@@ -14,7 +14,7 @@ from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.deadline import Deadline, IterationTimeout
 from pytest_memleak.drive.iterate import Drive, RealClock
 from pytest_memleak.drive.whereabouts import Whereabouts
-from pytest_memleak.explaining import explain_growth, is_worth_explaining
+from pytest_memleak.explaining import SLOWER, explain_growth, is_worth_explaining
 from pytest_memleak.judge.counts import may_level_off
 from pytest_memleak.judge.memory import MemoryLook
 from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
@@ -23,7 +23,7 @@ from pytest_memleak.measuring import WARM_UP, Journal, MemoryCheck, NothingMeasu
 from pytest_memleak.model import Explanation, Finding
 from pytest_memleak.origin import relative_path
 from pytest_memleak.pacing import advance_to, entered_clock
-from pytest_memleak.sense.memory import MemorySensor
+from pytest_memleak.sense.memory import MemorySensor, SensorError
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 from pytest_memleak.sense.watching import ResourceWatch
 from pytest_memleak.settings import Settings
@@ -34,6 +34,9 @@ from pytest_memleak.verdict import Verdict
 Body = Callable[[], Awaitable[object]]
 
 _LONGEST_REASON = 300
+_INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
+_NO_FAILURES = frozenset({"Skipped", "Exit"})
+"""pytest's own, which is not imported here: a note of ours would be printed as a part of the reason."""
 
 
 class Watcher(Protocol):
@@ -72,7 +75,7 @@ class _Day:
     measured: Measured
     decided: MemoryLook | EarlyStop
     traced: tuple[Finding, ...]
-    explanation: Explanation | None
+    explanation: Explanation | None = None
 
 
 class LeakRun:
@@ -89,6 +92,7 @@ class LeakRun:
         self.drive = drive
         self.verdict: Verdict | None = None
         self._around = around or Surroundings()
+        self._day: _Day | None = None
         self._deadline = Deadline(settings.iteration_timeout_s, real_monotonic)
         self._watch = ResourceWatch(
             iterations=settings.last_look,
@@ -115,35 +119,43 @@ class LeakRun:
             try:
                 async with entered_clock(self.settings) as self.drive.clock:
                     day = await self._through_the_day(body, memory)
-                readings = self._watch.close()
-                resources = judge_resources(
-                    readings,
-                    allow_unclosed=self.settings.allow_unclosed,
-                    warm_up=WARM_UP,
-                    root=self._around.root,
-                )
-                measured = replace(
-                    day.measured,
-                    total_s=real_perf_counter() - began,
-                    open_counts={series.kind: series.counts for series in readings.series},
-                )
-                self.verdict = conclude(
-                    measured, day.decided, resources, day.explanation, day.traced, root=self._around.root
-                )
-            except (DriveError, NothingMeasured, SimulatedTimeError) as error:
+                self.verdict = self._conclude(day, real_perf_counter() - began)
+            except (DriveError, NothingMeasured, SensorError, SimulatedTimeError) as error:
                 self.verdict = failed(memory.measured(real_perf_counter() - began), str(error))
             except IterationTimeout as timeout:
                 finding = self._overdue(timeout.where)
                 self.verdict = failed(memory.measured(real_perf_counter() - began), finding.summary, finding)
             except BaseException as error:
-                error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
-                what = f"{_in_one_line(error)} (in iteration {self.drive.iteration})"
-                self.verdict = failed(memory.measured(real_perf_counter() - began), what)
+                self.verdict = self._ended_by(error, memory, real_perf_counter() - began)
                 raise
             finally:
                 self._watch.close()
                 self.drive.clock = RealClock()
         return self.verdict
+
+    def _conclude(self, day: _Day, total_s: float) -> Verdict:
+        readings = self._watch.close()
+        resources = judge_resources(
+            readings,
+            allow_unclosed=self.settings.allow_unclosed,
+            warm_up=WARM_UP,
+            root=self._around.root,
+        )
+        measured = replace(
+            day.measured,
+            total_s=total_s,
+            open_counts={series.kind: series.counts for series in readings.series},
+        )
+        return conclude(measured, day.decided, resources, day.explanation, day.traced, root=self._around.root)
+
+    def _ended_by(self, error: BaseException, memory: MemoryCheck, total_s: float) -> Verdict:
+        """What stands when something ends the check: the verdict, where it was reached, else an error."""
+        if self._day is not None:
+            return self._conclude(self._day, total_s)
+        if not (isinstance(error, _INTERRUPTIONS) or type(error).__name__ in _NO_FAILURES):
+            error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
+        what = f"{_in_one_line(error)} (in iteration {self.drive.iteration})"
+        return failed(memory.measured(total_s), what)
 
     async def _through_the_day(self, body: Body, memory: MemoryCheck) -> _Day:
         """Start the app, iterate, explain, stop the app; whatever happens, what was touched is given back."""
@@ -159,12 +171,13 @@ class LeakRun:
                 measured = memory.measured(0.0)
                 await self._settle()
                 self._watch.before_shutdown()
+                self._day = day = _Day(measured=measured, decided=decided, traced=traced)
                 explanation = await self._explain(body, memory, measured, decided, caught)
                 with self._deadline:
                     await self.drive.stop()
                 await self._settle()
                 self._watch.after_shutdown()
-                return _Day(measured=measured, decided=decided, traced=traced, explanation=explanation)
+                return replace(day, explanation=explanation)
         finally:
             memory.end()
             try:
@@ -222,14 +235,17 @@ class LeakRun:
             await self._step(body)
             caught.drain()
 
-        return await explain_growth(
-            step,
-            memory=memory,
-            measured=measured,
-            resources=counts,
-            drive=self.drive,
-            root=self._around.root,
-        )
+        # What the extra iterations leave open, and how slow tracing makes them, is no part of what was judged.
+        with self._watch.clients.paused(), self._deadline.stretched(SLOWER):
+            return await explain_growth(
+                step,
+                memory=memory,
+                measured=measured,
+                decided=decided,
+                resources=counts,
+                drive=self.drive,
+                root=self._around.root,
+            )
 
     def _overdue(self, where: Whereabouts) -> Finding:
         """What took longer than it may, and where it was then."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -81,6 +82,15 @@ class Deadline:
         if self._interrupts and _SIGNAL:
             signal.signal(_SIGNAL, signal.SIG_DFL)
             self._interrupts = False
+
+    @contextlib.contextmanager
+    def stretched(self, times: float) -> Iterator[None]:
+        """Allow that many times as long, for iterations that are made slow on purpose."""
+        before, self._seconds = self._seconds, self._seconds * times
+        try:
+            yield
+        finally:
+            self._seconds = before
 
     def __enter__(self) -> Self:
         self._uses += 1

@@ -35,7 +35,7 @@ def reference(growth: GrowthFacts) -> float:
     """The growth to be explained, bytes per iteration: live bytes, or RSS where it alone grows."""
     live = growth.live_bytes_per_iteration or 0.0
     rss = growth.rss_bytes_per_iteration
-    return live if live > _LITTLE * rss else rss
+    return live if growth.on_live_bytes or live > _LITTLE * rss else rss
 
 
 def came_back(growth: GrowthFacts, live_bytes_per_iteration: float | None) -> bool:
@@ -46,7 +46,8 @@ def came_back(growth: GrowthFacts, live_bytes_per_iteration: float | None) -> bo
         live_bytes_per_iteration: growth seen by the explanation; None when it is unknown.
     """
     live = growth.live_bytes_per_iteration or 0.0
-    known = live_bytes_per_iteration is not None and live > _LITTLE * growth.rss_bytes_per_iteration
+    on_live = growth.on_live_bytes or live > _LITTLE * growth.rss_bytes_per_iteration
+    known = live_bytes_per_iteration is not None and on_live
     return not known or live < _CLEAR_BYTES or (live_bytes_per_iteration or 0.0) >= _LITTLE * live
 
 
@@ -66,7 +67,8 @@ def cause_of(
         The kind and one sentence with its numbers.
     """
     live = growth.live_bytes_per_iteration
-    only_rss = live is not None and live <= _LITTLE * growth.rss_bytes_per_iteration
+    beside_rss = live is not None and live <= _LITTLE * growth.rss_bytes_per_iteration
+    only_rss = beside_rss and not growth.on_live_bytes
     share = python_share(growth, max(python_bytes_per_iteration, python_live_bytes_per_iteration))
     if only_rss and share < _MOST:
         return _rss_alone(growth)

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class StepFailed(Exception):
-    """The iteration itself raised; there is no point in going on."""
+    """An iteration failed; there is no point in going on. Its message says so, with nothing of the test's in it."""
 
 
 async def explain(
@@ -99,8 +99,8 @@ class _Inquiry:
             watched = await self._part("the holder scan", self._holders)
             if watched and not came_back(self._growth, watched.live_bytes):
                 return self._nothing_came_back(watched)
-            lines = await self._part("the search for allocating lines", self._lines) or Lines()
-            cause = cause_of(self._growth, lines.bytes_per_iteration, lines.live_bytes_per_iteration)
+            lines = await self._part("the search for allocating lines", self._lines)
+            cause = self._cause(lines)
             if cause.kind in ("native", "maps"):
                 self._top_line = None  # the little that Python keeps is not what grows
             if cause.kind in ("native", "mixed", "maps", "unknown"):
@@ -120,6 +120,14 @@ class _Inquiry:
             routes=ranked,
         )
 
+    def _cause(self, lines: Lines | None) -> Cause:
+        """What the numbers say; without the lines only RSS alone can be told from the rest."""
+        known = lines or Lines()
+        cause = cause_of(self._growth, known.bytes_per_iteration, known.live_bytes_per_iteration)
+        if lines is None and cause.kind in ("native", "mixed", "python"):
+            return Cause(kind="unknown", sentence="unknown: Python's allocations could not be traced")
+        return cause
+
     def _nothing_came_back(self, watched: Watched) -> Explanation:
         """A step every hour, say: what the few iterations of an explanation allocate is not what grew."""
         note = (
@@ -132,6 +140,8 @@ class _Inquiry:
     async def _step(self) -> None:
         try:
             await self._iterate()
+        except StepFailed:
+            raise
         except Exception as error:  # the body's own failure; its text may hold values
             failed = f"the explanation ended early: the iteration raised {type(error).__name__}"
         else:

@@ -7,12 +7,13 @@ references are kept. Cost: about 10 microseconds for each client made.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import sys
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -58,6 +59,7 @@ class ClientTracker:
         self._drops: defaultdict[tuple[Any, ...], _Drops] = defaultdict(_Drops)
         self._excluded = [weakref.ref(client) for client in exclude]
         self._installed = False
+        self._counts = True
 
     def install(self) -> None:
         """Start to track; what is alive now counts as open before the run."""
@@ -79,6 +81,15 @@ class ClientTracker:
         """Put all classes back as they were; what was counted can still be read."""
         self._installed = False
         self._classes.restore()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Meanwhile what is made or dropped does not count."""
+        self._counts = False
+        try:
+            yield
+        finally:
+            self._counts = True
 
     def exclude(self, client: object) -> None:
         """Forget a client that is not the app's, such as the one that sends the requests."""
@@ -158,7 +169,7 @@ class ClientTracker:
     def _constructor(self, original: Method) -> Method:
         def __init__(instance: object, *args: Any, **kwargs: Any) -> None:
             original(instance, *args, **kwargs)
-            if self._installed:
+            if self._installed and self._counts:
                 self._register(instance, sys._getframe(1))
 
         return with_parameters_of(original, __init__)
@@ -223,7 +234,7 @@ class ClientTracker:
 
     def _count_drop(self, client: Client, instance: object) -> None:
         """A count lost to a thread switch is worth less than a lock taken inside a finalizer."""
-        if client.before_run or not self._installed:
+        if client.before_run or not (self._installed and self._counts):
             return
         key = (client.name, _type_name(type(instance)), client.made, client.closes_on_collect)
         drops = self._drops[key]

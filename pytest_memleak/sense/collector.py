@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _INTERPRETERS_OWN = 1_000
 """Python 3.12 freezes a few hundred objects of its own at its start."""
 
 _REFREEZE_AT = 3.0
 """Full collections that the partial ones may cost before the heap is frozen anew."""
+
+
+@contextlib.contextmanager
+def thawed() -> Iterator[None]:
+    """Meanwhile no object is out of the collector's sight; a heap that the process itself froze is frozen again."""
+    frozen = gc.get_freeze_count() > _INTERPRETERS_OWN
+    gc.unfreeze()
+    try:
+        yield
+    finally:
+        if frozen:
+            gc.freeze()
 
 
 class FrozenHeap:

@@ -18,6 +18,7 @@ from typing import Self
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _SLOW_HEAP_READING_S = 0.0005
+_ELSEWHERE = "run the check where /proc/self/statm or psutil.Process().memory_info() can be read"
 _DEFAULT_MEMORY_LIMIT_BYTES = 2 * 2**30
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
@@ -29,6 +30,10 @@ class SmallBlocks:
     blocks: int
     used_bytes: int
     arena_bytes: int
+
+
+class SensorError(Exception):
+    """The memory of this process cannot be read; the message is one sentence with the remedy."""
 
 
 class MemorySensor:
@@ -72,7 +77,11 @@ class MemorySensor:
         return self._heap_info is not None
 
     def sample(self) -> int:
-        """Read every sensor into the next row of the columns; returns RSS in bytes."""
+        """Read every sensor into the next row of the columns; returns RSS in bytes.
+
+        Raises:
+            SensorError: when no sensor of this platform tells anything.
+        """
         i = self.count
         rss, vms = self.resident()
         self.rss_bytes[i], self.vms_bytes[i] = rss, vms
@@ -87,6 +96,8 @@ class MemorySensor:
                 # Walking a badly fragmented heap takes milliseconds.
                 self._heap_every = 2 if self._timer() - start > _SLOW_HEAP_READING_S else 1
         self.count = i + 1
+        if not (rss or self.heap_bytes[i] or self.blocks[i]):
+            raise SensorError(f"nothing was measured: RSS, C heap and Python blocks all read 0 here; {_ELSEWHERE}")
         return rss
 
     def row(self, i: int) -> tuple[int, int, int, int]:
@@ -95,14 +106,24 @@ class MemorySensor:
         return self.rss_bytes[i], self.vms_bytes[i], heap, self.blocks[i]
 
     def resident(self) -> tuple[int, int]:
-        """RSS and mapped bytes now."""
+        """RSS and mapped bytes now.
+
+        Raises:
+            SensorError: when the system refuses to tell.
+        """
         if self._statm is not None:
             try:
                 size, resident, *_ = os.pread(self._statm, 64, 0).split()
                 return int(resident) * _PAGE_BYTES, int(size) * _PAGE_BYTES
             except (OSError, ValueError):
                 self._statm = None  # the app has closed every descriptor, as a daemon does
-        memory = self._process.memory_info()
+        import psutil
+
+        try:
+            memory = self._process.memory_info()
+        except psutil.Error as error:
+            said = f"nothing was measured: the memory of this process cannot be read ({type(error).__name__})"
+            raise SensorError(f"{said}; {_ELSEWHERE}") from error
         return memory.rss, memory.vms
 
     def heap_bytes_now(self) -> int:

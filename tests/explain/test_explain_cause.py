@@ -15,6 +15,7 @@ def facts(
     rss: float,
     live: float | None,
     *,
+    on_live: bool = False,
     vms: float | None = None,
     trimmed: float | None = None,
     threads: float = 0,
@@ -27,6 +28,7 @@ def facts(
         vms_growth_bytes=vms,
         trimmed_bytes=trimmed,
         threads_per_iteration=threads,
+        on_live_bytes=on_live,
     )
 
 
@@ -42,6 +44,8 @@ def facts(
         (facts(80_000, 100, vms=0, trimmed=0), 50, "first_touch"),
         (facts(80_000, 100, vms=8_000 * MB, threads=1), 50, "threads"),
         (facts(80_000, 100), 50, "unknown"),
+        (facts(12_000, 2_500, vms=0, on_live=True), 2_400, "python"),  # a short run, in which RSS creeps
+        (facts(12_000, 2_500, vms=12 * MB, on_live=True), 100, "native"),
         (facts(0, 0), 0, "unknown"),
     ],
 )

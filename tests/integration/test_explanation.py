@@ -284,3 +284,81 @@ def test_a_growth_that_does_not_come_back_accuses_no_line(project, traced):
     lines = [line.split()[1] for line in report.splitlines() if line.startswith("  line ")]
     assert lines == (["test_it.py:8"] if traced else [])
     assert "cause  " not in report
+
+
+def test_however_an_extra_iteration_ends_the_verdict_stands(project):
+    report = run(
+        project,
+        """
+        import asyncio, gc, sys, threading
+        import httpx, pytest
+
+        kept = []
+
+        def cancel(why):
+            raise asyncio.CancelledError(why)
+
+        def hang(why):
+            threading.Event().wait(60)
+
+        async def app(scope, receive, send):
+            kept.append(bytearray(1000))
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body"})
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        def test_a_heap_that_is_frozen():
+            gc.freeze()
+
+        @pytest.mark.parametrize("end", [pytest.skip, pytest.fail, sys.exit, cancel, hang])
+        @pytest.mark.memleak(duration="60min", max_growth="100B/iteration", iteration_timeout="0.5s")
+        def test_it(memleak, end):
+            kept.append(bytearray(1000))
+            if memleak.iteration >= 60:
+                end("private reason")
+
+        @pytest.mark.memleak(duration="60min", max_growth="100B/request")
+        async def test_routes(memleak, memleak_client):
+            await memleak_client.get("/a")
+            await memleak_client.get("/b")
+            assert memleak.iteration < 60
+
+        @pytest.mark.memleak(duration="60min")
+        def test_a_client_of_the_extra_iterations(memleak):
+            kept.append(bytearray(100_000))
+            if memleak.iteration == 65:
+                kept.append(httpx.Client(verify=False))
+
+        def test_the_heap_is_frozen_still():
+            assert gc.get_freeze_count() > 10_000
+        """,
+        failed=6,
+        passed=3,
+    )
+    assert report.count("LEAK: grows by") == 6
+    told = " ".join(report.split())
+    for raised in ("Skipped", "Failed", "SystemExit", "CancelledError"):
+        assert f"the explanation ended early: the iteration raised {raised}" in told
+    assert "the explanation ended early: an iteration took longer than 5 times iteration_timeout" in told
+    assert "private reason" not in told
+
+
+def test_ctrl_c_while_explaining_keeps_the_verdict(project):
+    source = """
+        import signal, pytest
+
+        kept = []
+
+        @pytest.mark.memleak(duration="60min", max_growth="100B/iteration")
+        def test_it(memleak):
+            kept.append(bytearray(1000))
+            if memleak.iteration == 65:
+                signal.raise_signal(signal.SIGINT)
+        """
+    project.makepyfile(test_it=source)
+    result = project.runpytest_subprocess("--memcheck")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert "LEAK: grows by" in (project.path / "leak_report.txt").read_text("utf-8")

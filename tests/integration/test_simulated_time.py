@@ -152,7 +152,7 @@ def test_beside_pytest_timeout(project, method):
     run(project, source, "--timeout=600", f"--timeout-method={method}")
 
 
-def test_beside_coverage(project):
+def test_beside_coverage(project, all_plugins):
     pytest.importorskip("pytest_cov")
     project.makepyfile(app="async def serve():\n    return 1\n\n\ndef unused():\n    return 2\n")
     result = run(

@@ -70,7 +70,7 @@ FILES = ("leak_report.txt", "out.json", "page.html")
 @pytest.mark.parametrize(
     "workers", [(), ("-n", "2"), ("--memcheck-isolate",)], ids=["one process", "two workers", "fresh processes"]
 )
-def test_every_report_says_the_same(project, record, monkeypatch, workers):
+def test_every_report_says_the_same(project, record, monkeypatch, workers, all_plugins):
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
     monkeypatch.setenv("GITHUB_WORKSPACE", str(project.path.parent))

@@ -47,3 +47,27 @@ def test_the_sensors_that_exist_are_used(
     assert found["test_leak"].startswith(("LEAK: grows by 1,4", "LEAK: grows by 1,3"))
     report = project.path.joinpath("leak_report.txt").read_text(encoding="utf-8").replace("\n", " ")
     assert f"sensors: {sensors};" in report
+
+
+UNREADABLE = {
+    "all of them read 0": ("psutil.Process.memory_info = lambda self: mock.Mock(rss=0, vms=0)", "all read 0 here"),
+    "the system refuses": (
+        "psutil.Process.memory_info = mock.Mock(side_effect=psutil.AccessDenied())",
+        "the memory of this process cannot be read (AccessDenied)",
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", UNREADABLE)
+def test_a_memory_that_cannot_be_read_is_an_error(project, faulty, requesting, verdicts, monkeypatch, reason):
+    patch, said = UNREADABLE[reason]
+    monkeypatch.setenv("PYTHONMALLOC", "malloc")  # which leaves Python's blocks at 0
+    faulty(requesting("leak", "duration='1h'"))
+    project.path.joinpath("conftest.py").open("a").write(f"{BARE}\nfrom unittest import mock\n{patch}\n")
+
+    result = project.runpytest_subprocess("--memcheck", "-k", "test_leak")
+
+    result.assert_outcomes(failed=1, deselected=2)
+    assert verdicts()["test_leak"].startswith("ERROR: nothing was measured: ")
+    assert said in " ".join(project.path.joinpath("leak_report.txt").read_text(encoding="utf-8").split())
+    assert "Traceback" not in result.stdout.str()

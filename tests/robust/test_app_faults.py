@@ -44,7 +44,7 @@ def test_loops_that_are_closed_or_stopped(project, faulty, requesting, verdicts)
     }
 
 
-def test_under_coverage_and_tracemalloc(project, requesting, verdicts, faulty):
+def test_under_coverage_and_tracemalloc(project, requesting, verdicts, faulty, all_plugins):
     """Somebody else measures already: they keep measuring, and the check comes to its verdict."""
     faulty(requesting("ok"), requesting("leak"))
     project.path.joinpath("conftest.py").open("a").write(

@@ -118,7 +118,7 @@ def test_results_come_back(isolated, verdicts):
     assert "printed by iteration 59" in (result.stdout.str())
 
 
-def test_options_of_the_session(isolated):
+def test_options_of_the_session(isolated, all_plugins):
     """The fresh process writes none of the session's files, forgets none of its failures, and is covered."""
     failing, leaking = "test_isolated.py::test_assertion", "test_isolated.py::test_leak"
     first = isolated.runpytest_subprocess("--memcheck", failing, "test_isolated.py::test_here")
