@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 from collections.abc import Callable, Iterator
 
 _INTERPRETERS_OWN = 1_000
@@ -23,6 +24,30 @@ def thawed() -> Iterator[None]:
     finally:
         if frozen:
             gc.freeze()
+
+
+def collect_interruptibly() -> int:
+    """`gc.collect`, out of which a signal gets through; the number of objects found.
+
+    Finalizers and the callbacks of weak references run meanwhile. When the handler of a signal raises in one of them
+    (Ctrl-C, pytest-timeout), Python prints that and goes on as if nothing had been said.
+    """
+    hook, lost = sys.unraisablehook, []
+
+    def keep(unraisable: sys.UnraisableHookArgs) -> None:
+        if isinstance(unraisable.exc_value, BaseException) and not isinstance(unraisable.exc_value, Exception):
+            lost.append(unraisable.exc_value)
+        else:
+            hook(unraisable)
+
+    sys.unraisablehook = keep
+    try:
+        found = gc.collect()
+    finally:
+        sys.unraisablehook = hook
+    if lost:
+        raise lost.pop()
+    return found
 
 
 class FrozenHeap:
@@ -50,7 +75,7 @@ class FrozenHeap:
         in `found_while_off`.
         """
         began = self._timer()
-        found = gc.collect()
+        found = collect_interruptibly()
         if not gc.isenabled():
             self.found_while_off += found
         self._partial_s += self._timer() - began
@@ -65,7 +90,7 @@ class FrozenHeap:
         """
         self.restore()
         began = self._timer()
-        gc.collect()
+        collect_interruptibly()
         if gc.get_freeze_count() < _INTERPRETERS_OWN:
             gc.freeze()
             self._frozen = True
