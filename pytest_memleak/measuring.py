@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_memleak.drive.iterate import Drive
 from pytest_memleak.explain import TraceRecorder
@@ -93,8 +93,13 @@ class MemoryCheck:
             return stop
         if done in self._calibrate_at:
             self._calibrate(done)
-        look = self._look() if done in self._look_at else None
+        look = self._look(last=done == self._settings.last_look) if done in self._look_at else None
         return look if look and look.outcome != "continue" else None
+
+    def conclude_early(self) -> MemoryLook:
+        """What can be said before the end of the day: never a leak, which may still be a cache that fills."""
+        look = self._look(last=True)
+        return replace(look, outcome="inconclusive") if look.outcome == "leak" else look
 
     def end(self) -> tuple[Finding, ...]:
         """Give the heap back to the collector; the findings of a traced run. A second call does nothing."""
@@ -144,9 +149,8 @@ class MemoryCheck:
         state = small_blocks()
         return self.sensor.heap_bytes_now() + (state.used_bytes if state else sys.getallocatedblocks() * USUAL_BLOCK)
 
-    def _look(self) -> MemoryLook:
+    def _look(self, *, last: bool) -> MemoryLook:
         """Judge what was measured so far; at the end, try whether RSS alone is only freed memory."""
-        last = self.sensor.count == self._settings.last_look
         asked = _Question(
             readings=self._readings(first=1),  # the first sample carries the cost of sampling itself
             budget=self._budget_bytes(self.sensor.count),

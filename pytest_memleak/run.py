@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import traceback
+from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -15,7 +16,7 @@ from pytest_memleak.drive.deadline import Deadline, IterationTimeout
 from pytest_memleak.drive.iterate import Drive, RealClock
 from pytest_memleak.drive.whereabouts import Whereabouts
 from pytest_memleak.explaining import SLOWER, explain_growth, is_worth_explaining
-from pytest_memleak.judge.counts import may_level_off
+from pytest_memleak.judge.counts import may_level_off, slowed_down_by
 from pytest_memleak.judge.memory import MemoryLook
 from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
 from pytest_memleak.judge.resources import judge_resources
@@ -34,6 +35,7 @@ from pytest_memleak.verdict import Verdict
 Body = Callable[[], Awaitable[object]]
 
 _LONGEST_REASON = 300
+_SLOWDOWN_EVERY = 10
 _INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
 _NO_FAILURES = frozenset({"Skipped", "Exit"})
 """pytest's own, which is not imported here: a note of ours would be printed as a part of the reason."""
@@ -93,6 +95,8 @@ class LeakRun:
         self.verdict: Verdict | None = None
         self._around = around or Surroundings()
         self._day: _Day | None = None
+        self._took_s = array("d", bytes(8 * settings.last_look))
+        self._slowed_down = ""
         self._deadline = Deadline(settings.iteration_timeout_s, real_monotonic)
         self._watch = ResourceWatch(
             iterations=settings.last_look,
@@ -190,13 +194,27 @@ class LeakRun:
         """Repeat the body until a look decides or the memory guard stops the run."""
         memory.begin()
         for done in range(1, self.settings.last_look + 1):
+            began = real_perf_counter()
             await self._step(body)
             self._watch.after_iteration(done - 1, caught.drain())
             if (decided := memory.after_iteration(done)) and not self._is_too_early(done, decided):
                 return decided
+            self._took_s[done - 1] = real_perf_counter() - began
+            if done % _SLOWDOWN_EVERY == 0 and self._has_slowed_down(done):
+                return memory.conclude_early()
             for watcher in self._around.watchers:
                 watcher.after_iteration(done, memory.rough_rate())
         raise AssertionError("the last look always decides")
+
+    def _has_slowed_down(self, done: int) -> bool:
+        """Whether the rest of the day would take for ever, because of something that leaks and is counted already."""
+        factor = slowed_down_by(self._took_s[:done], self._watch.counts(), WARM_UP)
+        if factor is not None:
+            self._slowed_down = (
+                f"stopped after {done:,} of {self.settings.last_look:,} iterations, not explained: one takes "
+                f"{factor:.0f} times as long as at first, while what is open piles up"
+            )
+        return factor is not None
 
     def _is_too_early(self, done: int, decided: MemoryLook | EarlyStop) -> bool:
         """Whether memory has passed, but a count rises that may be a pool growing to its size."""
@@ -221,6 +239,8 @@ class LeakRun:
         decided: MemoryLook | EarlyStop,
         caught: CaughtWarnings,
     ) -> Explanation | None:
+        if self._slowed_down:
+            return Explanation(notes=(self._slowed_down,))
         if not self.settings.explain:
             return None
         counts, left_open = judge_resources(

@@ -52,8 +52,9 @@ class ClientJudge:
         for key, rate in self._growing.items():
             if self._tell(self._before[key], failing):
                 yield self._grows(self._before[key], rate, left_open=key in self._after)
+        kept = _owners([group for group in self._readings.open_after_shutdown or () if group.before_run])
         for key, group in self._after.items():
-            if key not in self._growing and self._tell(group, failing):
+            if key not in self._growing and self._tell(group, failing | kept):
                 yield self._unclosed(group, "open after the shutdown; none made since the startup may be")
         yield from self._dropped()
         yield from self._earlier()
@@ -70,9 +71,9 @@ class ClientJudge:
             alive.append(total)
         return rise_per_iteration(alive)
 
-    def _tell(self, group: _Group, failing: set[str]) -> bool:
-        """What another failing client made for itself is told with that one."""
-        return group.owner not in failing and not self._places.allow(group)
+    def _tell(self, group: _Group, owners: set[str]) -> bool:
+        """What another client made for itself is told with that one: a pool's connections with the pool."""
+        return group.owner not in owners and not self._places.allow(group)
 
     def _grows(self, group: ClientGroup, rate: float, *, left_open: bool) -> Finding:
         return self._unclosed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from statistics import median
 
@@ -11,6 +11,9 @@ MIN_ITERATIONS = 12
 MIN_RISE = 4
 # Default sizes: 32 threads of an executor, 40 of anyio, 100 connections of httpx and aiohttp.
 _LARGEST_POOL = 100
+# A run goes on while its iterations take less than that, or less than so many times what the first ones took.
+_SLOW_S, _SLOWER = 0.5, 10
+_FEWEST, _SPAN = 60, 10
 
 
 def may_level_off(all_counts: Iterable[Sequence[int]], warm_up: int) -> bool:
@@ -20,11 +23,37 @@ def may_level_off(all_counts: Iterable[Sequence[int]], warm_up: int) -> bool:
         all_counts: per kind, one count per iteration.
         warm_up: iterations at the start that are not judged; at least a tenth never is.
     """
-    for counts in all_counts:
-        judged = counts[max(warm_up, len(counts) // 10) :]
+    for judged in _judged(all_counts, warm_up):
         if rise_per_iteration(judged) is not None and judged[-1] - judged[0] <= _LARGEST_POOL:
             return True
     return False
+
+
+def slowed_down_by(seconds: Sequence[float], all_counts: Iterable[Sequence[int]], warm_up: int) -> float | None:
+    """How many times slower the iterations have become, where that is because something open piles up.
+
+    A thousand tasks that poll make a day of iterations take hours; the number that rises is known long before.
+
+    Args:
+        seconds: real time of each iteration.
+        all_counts: per kind, one count per iteration.
+        warm_up: iterations at the start that are not judged; at least a tenth never is.
+
+    Returns:
+        The factor, None while the run may go on.
+    """
+    if len(seconds) < max(_FEWEST, warm_up + 2 * _SPAN):
+        return None
+    early, late = median(seconds[warm_up : warm_up + _SPAN]), median(seconds[-_SPAN:])
+    if late < max(_SLOW_S, _SLOWER * early):
+        return None
+    rises = any(rise_per_iteration(judged) is not None for judged in _judged(all_counts, warm_up))
+    return late / early if rises else None
+
+
+def _judged(all_counts: Iterable[Sequence[int]], warm_up: int) -> Iterator[Sequence[int]]:
+    for counts in all_counts:
+        yield counts[max(warm_up, len(counts) // 10) :]
 
 
 def rise_per_iteration(counts: Sequence[int]) -> float | None:

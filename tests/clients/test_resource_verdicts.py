@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_memleak.judge.counts import MIN_ITERATIONS, rise_per_iteration
+from pytest_memleak.judge.counts import MIN_ITERATIONS, rise_per_iteration, slowed_down_by
 from pytest_memleak.judge.resources import judge_resources
 from pytest_memleak.model import (
     ClientGroup,
@@ -45,6 +45,18 @@ def test_a_staircase_keeps_rising_under_noise(size: int) -> None:
 
 def test_a_slow_leak_of_one_an_hour_is_found_in_a_day() -> None:
     assert rise_per_iteration([i // 60 for i in range(1440)]) is not None
+
+
+SLOWER = [0.01 * 1.1**i for i in range(80)]  # ten times as slow after 25 iterations, 14 s after 80
+
+
+def test_a_run_is_given_up_only_when_it_has_slowed_down_and_something_piles_up() -> None:
+    rising, level = [10 * i for i in range(80)], [7] * 80
+    assert slowed_down_by(SLOWER, [level, rising], 10) == pytest.approx(1.1**60, rel=0.1)
+    assert slowed_down_by(SLOWER, [level], 10) is None  # slow for a reason of its own
+    assert slowed_down_by([0.01] * 80, [rising], 10) is None
+    assert slowed_down_by([seconds / 100 for seconds in SLOWER], [rising], 10) is None  # still fast
+    assert slowed_down_by(SLOWER[:59], [rising[:59]], 10) is None
 
 
 INNOCENT: dict[str, Sequence[int]] = {
@@ -186,6 +198,17 @@ def test_a_client_open_before_the_run_is_listed_and_never_fails() -> None:
     assert not finding.fails
     assert finding.summary == "1 httpx.AsyncClient open, made before the run; not judged"
     assert counts == ()
+
+
+def test_what_a_client_made_before_the_run_opens_for_itself_is_not_judged_either() -> None:
+    """A module's `create_async_engine` keeps a connection in its pool; a number that grows is another matter."""
+    engine = client([-1], before_run=True, name="sqlalchemy.Engine", type_name="sqlalchemy.engine.base.Engine")
+    inner = client([0], name="aiosqlite.Connection", type_name="aiosqlite.Connection", owner="sqlalchemy")
+    assert not any(finding.fails for finding in judge(before=[engine, inner], after=[engine, inner])[1])
+
+    more = client(range(N), name="aiosqlite.Connection", type_name="aiosqlite.Connection", owner="sqlalchemy")
+    findings = judge(before=[engine, more], after=[engine, more], series=[alive(range(1, N + 1))])[1]
+    assert [finding.fails for finding in findings] == [True, False]
 
 
 def test_a_subclass_is_named() -> None:

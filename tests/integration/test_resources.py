@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
@@ -323,3 +324,25 @@ def test_a_slow_rise_is_followed_until_a_pool_would_have_its_size(project, at_mo
     )
 
     project.runpytest_subprocess("--memcheck").assert_outcomes(**{outcome: 1})
+
+
+def test_what_piles_up_until_the_day_would_never_end_is_told_at_once(project):
+    project.makepyfile(
+        test_it="""
+        import asyncio, pytest
+        from pytest_memleak.simtime import real_monotonic
+
+        tasks = []
+
+        @pytest.mark.memleak(duration="24h")
+        async def test_it(memleak):
+            tasks.append(asyncio.create_task(asyncio.Event().wait()))
+            until = real_monotonic() + (len(tasks) / 60) ** 4
+            while real_monotonic() < until:
+                pass
+        """
+    )
+    project.runpytest_subprocess("--memcheck").assert_outcomes(failed=1)
+    report = " ".join((project.path / "leak_report.txt").read_text("utf-8").split())
+    assert re.search(r"LEAK: \d+ asyncio tasks after \d\d iterations, .* rising by 1 per iteration", report)
+    assert "of 1,440 iterations, not explained: one takes" in report
