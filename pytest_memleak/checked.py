@@ -8,6 +8,7 @@ import functools
 import inspect
 import itertools
 import sys
+import traceback
 import unittest
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -206,7 +207,7 @@ class CheckedTest:
             return
         loop = task.get_loop()
         if not (loop.is_running() or loop.is_closed()):
-            task.cancel(f"{type(error).__name__}: {error}")
+            task.cancel(in_one_line(error))
             with contextlib.suppress(BaseException):  # the one that tore it out is on its way already
                 loop.run_until_complete(task)
 
@@ -300,6 +301,11 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
             pytest.fail(str(error), pytrace=False)
 
     return once
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and message of an exception."""
+    return traceback.format_exception_only(error)[0].partition("\n")[0]
 
 
 def _skipped(verdict: Verdict, error: BaseException) -> Verdict:
