@@ -211,14 +211,18 @@ class CheckedTest:
             with contextlib.suppress(BaseException):  # the one that tore it out is on its way already
                 loop.run_until_complete(task)
 
+    def interrupt_setup(self, error: BaseException) -> None:
+        """Keep what ended the session before the check began."""
+        said = f"{in_one_line(error)} (in the test's setup)"
+        self._keep(Verdict(outcome="error", message=said, settings=self.settings))
+
     def attach(self, report: pytest.TestReport) -> None:
         """Send the entry along with the test's report, also across processes."""
         if report.when == "setup":
             # The last word when the process dies in the middle of the test.
             said = "the process that ran the test ended in the middle of it"
             if report.failed:
-                reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
-                said = f"setup failed: {reason}"
+                said = f"setup failed: {_reason(report).removeprefix(f'{self.item.nodeid}: ')}"
             verdict = Verdict(outcome="error", message=said, settings=self.settings)
             if report.failed:
                 self._keep(verdict)
@@ -301,6 +305,13 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
             pytest.fail(str(error), pytrace=False)
 
     return once
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Type and message of what failed; where pytest tells no exception, its last line."""
+    if crash := getattr(report.longrepr, "reprcrash", None):
+        return str(crash.message).partition("\n")[0]
+    return report.longreprtext.strip().rpartition("\n")[2]
 
 
 def in_one_line(error: BaseException) -> str:
