@@ -161,7 +161,7 @@ def _tested(entry: Mapping[str, Any]) -> Tested | None:
             high=found["high_bytes_per_iteration"] * scale,
         )
         for name in _FLOOR
-        if (found := growth[name])
+        if (found := growth[name]) and None not in (found["low_bytes_per_iteration"], found["high_bytes_per_iteration"])
     }
     return Tested(
         per="request" if requests else "iteration", sensor=sensor, rates=rates, requests_per_iteration=1 / scale
