@@ -19,6 +19,7 @@ from tabulate import tabulate
 from benchmarks import (
     detection_floor,
     flake_rate,
+    load,
     printed,
     scale,
     slope_accuracy,
@@ -29,7 +30,7 @@ from benchmarks.rivals import TOOLS
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SCANNED = Path(__file__).parent / "scanned.md"
-MODULES = (verdicts, time_to_verdict, detection_floor, slope_accuracy, scale, flake_rate)
+MODULES = (verdicts, time_to_verdict, detection_floor, slope_accuracy, scale, load, flake_rate)
 """Each measures cells and makes a table of them; those in `printed` print theirs."""
 
 

@@ -24,6 +24,9 @@ _ALIKE = 0.8
 _FLOOR = {"live": (512.0, 16.0), "rss": (4_000.0, 100.0)}
 """Bytes an iteration and bytes a request, by sensor."""
 
+_FIELDS = {"rate": "bytes", "low": "low", "high": "high"}
+"""What a rate is called in the file."""
+
 Status = Literal["regression", "grown", "unchanged", "improved", "new", "gone", "renamed", "not_comparable"]
 
 
@@ -100,9 +103,7 @@ def _loaded(saved: Mapping[str, Any], path: Path) -> Baseline:
     for nodeid, row in saved["tests"].items():
         try:
             rates = {
-                sensor: Rate(
-                    rate=float(row[sensor]["bytes"]), low=float(row[sensor]["low"]), high=float(row[sensor]["high"])
-                )
+                sensor: Rate(**{field: _number(row[sensor][key]) for field, key in _FIELDS.items()})
                 for sensor in _FLOOR
                 if sensor in row
             }
@@ -112,11 +113,20 @@ def _loaded(saved: Mapping[str, Any], path: Path) -> Baseline:
                 per=row["per"],
                 sensor=row["sensor"],
                 rates=rates,
-                requests_per_iteration=float(row["requests_per_iteration"]),
+                requests_per_iteration=_number(row["requests_per_iteration"]),
             )
+            if tests[nodeid].requests_per_iteration <= 0:
+                raise ValueError
         except (KeyError, TypeError, ValueError):
             raise BaselineError(f"{path} is damaged: the entry of {nodeid!r} is not the growth of a test") from None
     return Baseline(name=path.stem, tests=tests)
+
+
+def _number(value: object) -> float:
+    """A number of the JSON, of which `parse` has seen that it is finite; a text is none."""
+    if not isinstance(value, int | float):
+        raise TypeError
+    return float(value)
 
 
 def from_record(record: Mapping[str, Any], name: str) -> Baseline:
@@ -151,7 +161,7 @@ def _tested(entry: Mapping[str, Any]) -> Tested | None:
             high=found["high_bytes_per_iteration"] * scale,
         )
         for name in _FLOOR
-        if (found := growth[name])
+        if (found := growth[name]) and None not in (found["low_bytes_per_iteration"], found["high_bytes_per_iteration"])
     }
     return Tested(
         per="request" if requests else "iteration", sensor=sensor, rates=rates, requests_per_iteration=1 / scale

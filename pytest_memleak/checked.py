@@ -8,6 +8,7 @@ import functools
 import inspect
 import itertools
 import sys
+import traceback
 import unittest
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -206,9 +207,14 @@ class CheckedTest:
             return
         loop = task.get_loop()
         if not (loop.is_running() or loop.is_closed()):
-            task.cancel(f"{type(error).__name__}: {error}")
+            task.cancel(in_one_line(error))
             with contextlib.suppress(BaseException):  # the one that tore it out is on its way already
                 loop.run_until_complete(task)
+
+    def interrupt_setup(self, error: BaseException) -> None:
+        """Keep what ended the session before the check began."""
+        said = f"{in_one_line(error)} (in the test's setup)"
+        self._keep(Verdict(outcome="error", message=said, settings=self.settings))
 
     def attach(self, report: pytest.TestReport) -> None:
         """Send the entry along with the test's report, also across processes."""
@@ -216,8 +222,7 @@ class CheckedTest:
             # The last word when the process dies in the middle of the test.
             said = "the process that ran the test ended in the middle of it"
             if report.failed:
-                reason = report.longreprtext.strip().rpartition("\n")[2].removeprefix(f"{self.item.nodeid}: ")
-                said = f"setup failed: {reason}"
+                said = f"setup failed: {_reason(report).removeprefix(f'{self.item.nodeid}: ')}"
             verdict = Verdict(outcome="error", message=said, settings=self.settings)
             if report.failed:
                 self._keep(verdict)
@@ -300,6 +305,18 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
             pytest.fail(str(error), pytrace=False)
 
     return once
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """Type and message of what failed; where pytest tells no exception, its last line."""
+    if crash := getattr(report.longrepr, "reprcrash", None):
+        return str(crash.message).partition("\n")[0]
+    return report.longreprtext.strip().rpartition("\n")[2]
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and message of an exception."""
+    return traceback.format_exception_only(error)[0].partition("\n")[0]
 
 
 def _skipped(verdict: Verdict, error: BaseException) -> Verdict:

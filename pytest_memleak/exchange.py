@@ -24,6 +24,7 @@ class Exchange:
         self._order = folder / "order"
         self._reports = folder / "reports"
         self._samples = folder / "samples"
+        self._exit = folder / "exit"
         self._read_to = 0
 
     # --- the session
@@ -43,6 +44,13 @@ class Exchange:
                     return
                 self._read_to += len(line)
                 yield json.loads(line)
+
+    def asked_exit(self) -> tuple[str, int | None] | None:
+        """The reason and the exit code of a `pytest.exit`, if there was one."""
+        if not self._exit.exists():
+            return None
+        reason, code = json.loads(self._exit.read_text(encoding="utf-8"))
+        return reason, code
 
     def samples(self) -> tuple[array[int], ...]:
         """RSS, mapped bytes, bytes of the C heap, Python's blocks and requests, one entry per iteration."""
@@ -73,6 +81,10 @@ class Exchange:
         """Hand over one report; values that JSON does not know become text."""
         with self._reports.open("a", encoding="utf-8") as file:
             file.write(json.dumps(data, default=str) + "\n")
+
+    def ask_to_exit(self, reason: str, code: int | None) -> None:
+        """Say that the whole session is to end."""
+        self._exit.write_text(json.dumps((reason, code)), encoding="utf-8")
 
     def open_journal(self) -> SampleJournal:
         """Where the samples go, one by one."""

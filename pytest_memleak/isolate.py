@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pytest_memleak.checked import CheckedTest, keep_verdict, show_in_page
+from pytest_memleak.checked import CheckedTest, in_one_line, keep_verdict, show_in_page
 from pytest_memleak.exchange import Exchange
 from pytest_memleak.isolation import VARIABLE, arguments
 from pytest_memleak.judge.memory import Readings
@@ -58,12 +58,14 @@ class IsolatedTest:
         # Fixtures of the module or session are set up there; this process has no use for them.
         _, colons, inside = item.nodeid.partition("::")
         argument = f"{item.path}{colons}{inside}" if item.path.is_file() else ""
-        self._exchange.order(nodeid=item.nodeid, argument=argument)
+        self._exchange.order(nodeid=item.nodeid, argument=argument, parent=str(os.getpid()))
+        if item.config.pluginmanager.hasplugin("timeout"):
+            item.ihook.pytest_timeout_cancel_timer(item=item)
         coverage = _OWN_COVERAGE if getattr(item.config.option, "cov_source", None) else ()
         uncaptured = item.config.getoption("capture") == "no"
         with self._exchange.output.open("wb") as output:
             self._process = subprocess.Popen(
-                [*_interpreter(), "-m", "pytest", *arguments(item.config), *coverage],
+                [*_interpreter(item.config.invocation_params.dir), "-m", "pytest", *arguments(item.config), *coverage],
                 cwd=item.config.invocation_params.dir,
                 env={**os.environ, VARIABLE: str(self._folder)},
                 stdin=subprocess.DEVNULL,
@@ -89,10 +91,11 @@ class IsolatedTest:
             for name in ("setup", "runtest"):
                 self.item.__dict__.pop(name, None)
 
-    def attach(self, report: pytest.TestReport) -> pytest.TestReport:
+    def attach(self, report: pytest.TestReport, call: pytest.CallInfo[Any]) -> pytest.TestReport:
         """The report of a phase as the process told it; the one made here when it could not."""
         brought = self._reports.get(report.when or "")
-        if brought is not None and not report.failed:
+        # Not `report.failed`: here the test of a strict xfail ends without an exception, and so fails.
+        if brought is not None and call.excinfo is None:
             # The fresh process writes no page; a verdict belongs to the call, as it does here.
             if brought.when == "call" and (entry := getattr(brought, "memleak", None)):
                 show_in_page(brought, entry, self.item.config)
@@ -111,14 +114,15 @@ class IsolatedTest:
                 self._take_reports()
                 if phase not in self._reports:
                     if ended:
-                        self._fail(_how_it_ended(process.returncode), phase)
+                        self._ended(process.returncode, phase)
                     with contextlib.suppress(subprocess.TimeoutExpired):
                         process.wait(_LOOK_S)
         except BaseException as error:
-            # Ctrl-C, a timeout of pytest-timeout, …
+            # Ctrl-C, `pytest.exit`, …: the teardown need not come any more.
             if self._entry is None:
                 self._stop()
-                self._keep(f"{type(error).__name__}: {error}".rstrip(": "), phase)
+                self._keep(in_one_line(error), phase)
+            shutil.rmtree(self._folder, ignore_errors=True)
             raise
 
     def _take_reports(self) -> None:
@@ -132,20 +136,34 @@ class IsolatedTest:
                     report.longrepr = tuple(report.longrepr)
                 self._reports[report.when] = report
 
-    def _fail(self, reason: str, phase: str) -> None:
+    def _ended(self, status: int, phase: str) -> None:
+        """Fail the phase that the process did not live to report, or end the session as it asked for."""
         __tracebackhide__ = True
-        self._keep(reason, phase)
-        assert self._entry is not None
-        pytest.fail(f"error: {self._entry['message']}", pytrace=False)
+        if asked := self._exchange.asked_exit():
+            pytest.exit(*asked)
+        said = self._keep(_how_it_ended(status, self._exchange.last_output(_LAST_LINES)), phase)
+        pytest.fail(f"error: {said}", pytrace=False)
 
-    def _keep(self, reason: str, phase: str) -> None:
-        """Keep the verdict of a test whose process was not there to tell it."""
+    def _keep(self, reason: str, phase: str) -> str:
+        """Keep the verdict of a test whose process was not there to tell it, or what happened after its verdict.
+
+        Returns:
+            what happened, and where.
+        """
         measured = self._measured()
         where = f"in iteration {measured.iterations}" if phase == "call" else f"in the test's {phase}"
-        verdict = failed(measured, f"{reason} ({where}; the test ran in a process of its own)")
-        self._entry = keep_verdict(self.item, verdict, self._record)
+        said = f"{reason} ({where}; the test ran in a process of its own)"
+        called = self._reports.get("call")
+        if entry := getattr(called, "memleak", None):
+            assert called is not None
+            self.item.user_properties[:] = called.user_properties
+            self._entry = {**entry, "notes": [*entry["notes"], said]}
+            self._record(self._entry)
+        else:
+            self._entry = keep_verdict(self.item, failed(measured, said), self._record)
         if output := self._exchange.last_output(_LAST_LINES):
             self.item.add_report_section(phase, "output of the isolated process", output)
+        return said
 
     def _measured(self) -> Measured:
         rss, vms, heap, blocks, requests = self._exchange.samples()
@@ -187,15 +205,20 @@ def _nothing() -> None:
     """Takes the place of the item's own setup."""
 
 
-def _interpreter() -> list[str]:
-    """The command of this interpreter with the options that change what code does."""
+def _interpreter(folder: Path) -> list[str]:
+    """The command of this interpreter with the options that change what code does, started in `folder`."""
     options = [f"-{'O' * sys.flags.optimize}"] if sys.flags.optimize else []
+    if not {"", str(folder)} & set(sys.path):  # started as `pytest`: `-m` would put the folder before the libraries
+        options.append("-P")
     options += [f"-W{warning}" for warning in sys.warnoptions]
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return [sys.executable, *options]
 
 
-def _how_it_ended(status: int) -> str:
+def _how_it_ended(status: int, output: str) -> str:
+    not_there = status == pytest.ExitCode.USAGE_ERROR and "ERROR: not found: " in output
+    if not_there or status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        return "the test was not collected there: its id must be the same in every process"
     if status >= 0:
         return f"the process ended with exit status {status} before the test was over"
     try:

@@ -6,6 +6,8 @@ Cheap to import: every pytest run does.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,9 @@ _REPORT_FILES = ("xmlpath", "report_log", "htmlpath", "json_report_file", "csv_p
 """Options by which plugins write a file at the end of the session: that is for the session that started this one."""
 _REMEMBERING = ("lfplugin", "nfplugin", "stepwiseplugin")
 """They would write the outcome of this one test into the cache as if it were the whole run."""
+_REPEATING = ("rerunfailures",)
+"""The session that started this one runs the test again, each time in a fresh process."""
+_PR_SET_PDEATHSIG = 1
 
 
 class Isolating:
@@ -40,16 +45,28 @@ class Isolating:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
-        if isolated := item.stash.get(ISOLATED, None):
-            isolated.teardown()
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_teardown(self, item: pytest.Item) -> Generator[None, None, None]:
+        # Around pytest's own, which must run also when the process has died: the next test relies on it.
+        try:
+            return (yield)
+        finally:
+            if isolated := item.stash.get(ISOLATED, None):
+                isolated.teardown()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[Any]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         isolated = item.stash.get(ISOLATED, None)
-        return isolated.attach(report) if isolated else report
+        return isolated.attach(report, call) if isolated else report
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_timeout_set_timer(self, item: pytest.Item) -> bool | None:
+        # The fresh process has pytest-timeout's timer; here it would count the start of the process as well, and
+        # its thread method would end the whole session.
+        return True if ISOLATED in item.stash else None
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -84,7 +101,19 @@ def enter_isolation(config: pytest.Config) -> None:
 
         from pytest_memleak.exchange import Exchange
 
-        config.pluginmanager.register(Isolated(config, Exchange(Path(folder))), _PLUGIN)
+        exchange = Exchange(Path(folder))
+        _end_with(int(exchange.read_order()["parent"]))
+        config.pluginmanager.register(Isolated(config, exchange), _PLUGIN)
+
+
+def _end_with(parent: int) -> None:
+    """Let the kernel end this process when the one that started it has gone: nobody would read its result."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+        if os.getppid() != parent:  # it was gone before
+            os._exit(pytest.ExitCode.INTERRUPTED)
 
 
 def exchange_of(config: pytest.Config) -> Exchange | None:
@@ -118,13 +147,14 @@ class Isolated:
             option.numprocesses, option.dist, option.tx = None, "no", []
         if option.basetemp:
             # An existing one would be emptied.
+            os.makedirs(option.basetemp, exist_ok=True)
             option.basetemp = os.path.join(option.basetemp, f"isolated-{os.getpid()}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """After all plugins are there."""
         config = session.config
-        unwanted = [*_REMEMBERING, *(["terminalreporter"] if config.option.capture == "no" else [])]
+        unwanted = [*_REMEMBERING, *_REPEATING, *(["terminalreporter"] if config.option.capture == "no" else [])]
         for name in unwanted:
             if config.pluginmanager.hasplugin(name):
                 config.pluginmanager.unregister(name=name)
@@ -136,7 +166,9 @@ class Isolated:
         items[:] = [item for item in items if item.nodeid == self._order["nodeid"]]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        # A test that is run again is reported once, with its last outcome.
-        if str(report.outcome) != "rerun":
-            data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
-            self.exchange.add_report(data)
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        self.exchange.add_report(data)
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if isinstance(excinfo.value, pytest.exit.Exception):
+            self.exchange.ask_to_exit(excinfo.value.msg, excinfo.value.returncode)

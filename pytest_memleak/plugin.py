@@ -156,8 +156,8 @@ class Checking:
             fixturedef.cached_result = (value, key, None)
         return value
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Generator[None, None, None]:
         from pytest_memleak.checked import make_checked
         from pytest_memleak.settings import SettingsError
 
@@ -166,12 +166,17 @@ class Checking:
         except SettingsError as error:
             raise pytest.fail.Exception(f"{item.nodeid}: {error}", pytrace=False) from None
         if checked is None:
-            return
+            return (yield)
         if checked.settings.isolate and not self._isolated:
             start_isolated(checked, self.gathered.add)
-        else:
-            item.stash[CHECKED] = checked
-            item.stash[DRIVE] = checked.drive
+            return (yield)
+        item.stash[CHECKED] = checked
+        item.stash[DRIVE] = checked.drive
+        try:
+            return (yield)
+        except (KeyboardInterrupt, pytest.exit.Exception) as error:  # pytest makes no report of these
+            checked.interrupt_setup(error)
+            raise
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(

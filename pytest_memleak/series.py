@@ -12,6 +12,7 @@ from pytest_memleak.judge.series import Series
 from pytest_memleak.units import UnitError, parse_size
 
 _LEAST_RSS_BYTES = 1_000_000
+_TOO_LARGE = 1e18
 _MILLISECONDS = 100_000_000_000
 """Times from here on are milliseconds: as seconds they would be in the year 5138."""
 _TIME_NAMES = ("time", "date", "ts")
@@ -72,7 +73,10 @@ def from_csv(text: str, name: str) -> list[Series]:
     """
     lines = text.splitlines()
     delimiter = max("\t;,", key=(lines or [""])[0].count)
-    rows = [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=delimiter), 1) if any(row)]
+    try:
+        rows = [(number, row) for number, row in enumerate(csv.reader(lines, delimiter=delimiter), 1) if any(row)]
+    except csv.Error as error:  # an unclosed quote
+        raise SeriesError(f"{name} is damaged: {error}") from None
     if not rows or len(rows[0][1]) < 2:
         raise SeriesError(f"{name} has no two columns; it must hold a time and a size in bytes on each line")
     columns, scale = (0, 1), 1.0
@@ -131,6 +135,8 @@ def _size(text: str) -> float:
 def _series(label: str, points: Iterable[tuple[float, float]], name: str) -> Series:
     """In order of time, the last of several samples at one time, without gaps that are written as NaN."""
     known = {time: size for time, size in points if math.isfinite(time) and math.isfinite(size)}
+    if huge := [number for point in known.items() for number in point if abs(number) >= _TOO_LARGE]:
+        raise SeriesError(f"{name}: {label} holds {huge[0]:g}, which is no time and no memory")
     if any(size < 0 for size in known.values()):
         raise SeriesError(f"{name}: memory is negative in {label}; give resident bytes, not their change")
     if known and max(known.values()) < _LEAST_RSS_BYTES:

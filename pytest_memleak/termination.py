@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import pytest
@@ -16,11 +17,38 @@ def interrupt_on_sigterm(config: pytest.Config) -> None:
     By default it ends the process on the spot: no fixture is torn down and no report written. A handler that
     somebody else has set stays.
     """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        return
-    owner = os.getpid()
+    if threading.current_thread() is threading.main_thread():
+        handler = _interrupting(os.getpid())
+        _guard_forks(handler)
+        handling = _Handling(handler)
+        handling.pytest_runtest_logfinish()
+        config.pluginmanager.register(handling)
+        config.add_cleanup(handling.end)
+
+
+class _Handling:
+    """Keeps a handler of SIGTERM in place.
+
+    Args:
+        handler: of the signal.
+    """
+
+    def __init__(self, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._handler = handler
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Set the handler where there is none: an event loop that an app asked for SIGTERM leaves none behind."""
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._handler)
+
+    def end(self) -> None:
+        """Leave the signal as it was."""
+        if signal.getsignal(signal.SIGTERM) is self._handler:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupting(owner: int) -> Callable[[int, FrameType | None], None]:
+    """The handler that interrupts the process `owner`."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:
@@ -31,14 +59,7 @@ def interrupt_on_sigterm(config: pytest.Config) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             os.kill(os.getpid(), signal.SIGTERM)
 
-    _guard_forks(interrupt)
-
-    def restore() -> None:
-        if signal.getsignal(signal.SIGTERM) is interrupt:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    signal.signal(signal.SIGTERM, interrupt)
-    config.add_cleanup(restore)
+    return interrupt
 
 
 def _guard_forks(handler: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -92,7 +93,10 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: when the folder or the file cannot be written.
     """
-    path = path.resolve()  # a link stays a link
+    try:
+        path = path.resolve()  # a link stays a link
+    except (RuntimeError, ValueError) as error:  # links in a circle; a null character
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
     if path.exists() and not path.is_file():  # a device or a pipe: nothing there to replace
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return

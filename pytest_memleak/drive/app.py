@@ -251,6 +251,8 @@ class _Lifespan:
     async def start(self) -> None:
         self._inbox.put_nowait({"type": "lifespan.startup"})
         self._task = asyncio.create_task(self._run(), name="memleak lifespan")
+        # What `_run` lets through, like Ctrl-C, goes through the loop as well: it is no news when the task is gone.
+        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
         await self._started.wait()
         if self._failure is not None:
             await self._end()

@@ -39,6 +39,8 @@ class Deadline:
     One thread looks on from `start` to `stop` and reads the clock, so an iteration costs two assignments, and
     the end may come up to a second late. What waits on the loop is cancelled. What holds the main thread is
     interrupted by a signal whose handler raises; another thread cannot be interrupted, its stack is printed.
+    C code that keeps the lock of the interpreter, like a backtracking regular expression, keeps it from that
+    thread, too: then a timer of the kernel, which the thread sets anew with every look, sends the signal.
 
     Args:
         seconds: real seconds that each use may take.
@@ -54,6 +56,8 @@ class Deadline:
         self._task: asyncio.Task[Any] | None = None
         self._owner = 0
         self._interrupts = False
+        self._has_timer = False
+        self._looked_s = 0.0
         self._uses = 0
         self._active = False
         self._cancels = 0
@@ -70,6 +74,9 @@ class Deadline:
         if in_main_thread and _SIGNAL and signal.getsignal(_SIGNAL) is signal.SIG_DFL:
             signal.signal(_SIGNAL, self._interrupt)
             self._interrupts = True
+            if signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL:
+                signal.signal(signal.SIGVTALRM, self._interrupt_starved)
+                self._has_timer = True
         self._thread = threading.Thread(target=self._run, name="pytest-memleak deadline", daemon=True)
         self._thread.start()
 
@@ -82,6 +89,10 @@ class Deadline:
         if self._interrupts and _SIGNAL:
             signal.signal(_SIGNAL, signal.SIG_DFL)
             self._interrupts = False
+        if self._has_timer:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+            self._has_timer = False
 
     @contextlib.contextmanager
     def stretched(self, times: float) -> Iterator[None]:
@@ -111,7 +122,11 @@ class Deadline:
 
     def _run(self) -> None:
         seen, since_s = 0, 0.0
-        while not self._stopped.wait(min(_LONGEST_LOOK_S, self._seconds / 10)):
+        look_s = min(_LONGEST_LOOK_S, self._seconds / 10)
+        while not self._stopped.wait(look_s):
+            self._looked_s = self._timer()
+            if self._has_timer:
+                signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
             if not self._active or self._uses != seen:
                 seen, since_s = self._uses, self._timer()
             elif self._timer() - since_s >= self._seconds:
@@ -146,6 +161,14 @@ class Deadline:
             self._overdue = self._overdue or IterationTimeout(of_task(task))
             self._cancels += 1
             task.cancel()
+
+    def _interrupt_starved(self, number: int, frame: FrameType | None) -> None:
+        """The timer counts the CPU time of all threads: only if the looks are missing is the thread starved."""
+        if self._timer() - self._looked_s < self._seconds:
+            signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds / 10)
+        elif self._active and frame is not None and not is_in_package(frame, _DEBUGGERS):
+            self._overdue = self._overdue or IterationTimeout(of_thread(frame))
+            raise self._overdue
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._active and self._overdue is not None:

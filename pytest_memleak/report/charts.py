@@ -79,9 +79,10 @@ def charts(entry: Entry) -> list[Chart]:
     Args:
         entry: of the record.
     """
-    hours = [seconds / _HOUR for seconds in entry["samples"].get("simulated_s", ())]
-    if len(hours) < 2:
+    seconds = _complete(entry, "simulated_s")
+    if seconds is None or len(seconds) < 2:
         return []
+    hours = [each / _HOUR for each in seconds]
     axis = "hours" if entry["settings"].get("profile") == SERIES else "simulated hours"
     found = [_chart("Memory in MB", axis, memory_lines(entry, hours), _warm_up_hours(entry, hours))]
     counted = resource_lines(entry, hours)

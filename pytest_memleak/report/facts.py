@@ -102,11 +102,11 @@ def _routes(routes: Mapping[str, int]) -> str:
 
 def _forecast(forecast: Mapping[str, Any]) -> str:
     after = ", ".join(f"{h} h {format_bytes(size)}" for h, size in forecast["rss_bytes_after_hours"].items())
-    full = forecast["hours_until_100_percent"]
+    near, full = forecast["hours_until_80_percent"], forecast["hours_until_100_percent"]
     limit = format_bytes(forecast["memory_limit_bytes"])
-    if full is None or full > _FAR_HOURS:
+    if near is None or full is None or full > _FAR_HOURS:
         return f"after {after}; the limit of {limit} is not in sight"
-    return f"after {after}; 80 % of {limit} in {forecast['hours_until_80_percent']:,g} h, 100 % in {full:,g} h"
+    return f"after {after}; 80 % of {limit} in {near:,g} h, 100 % in {full:,g} h"
 
 
 def _container(entry: Entry) -> str | None:

@@ -15,6 +15,9 @@ SCHEMA = 1
 
 _COLUMN = re.compile(r"\[\n[-+.\deE,\s]*\]")
 """A list of numbers in indented JSON; a text in it has no line break that is not escaped."""
+_TOO_LARGE = 1e30
+"""More than any memory, in bytes a day; what is calculated with numbers below it stays finite."""
+_SHOWN = 24
 _WORST_FIRST = ("leak", "error", "inconclusive", "not_measured", "passed")
 
 
@@ -52,15 +55,27 @@ def loads(text: str, name: str) -> dict[str, Any]:
 
 
 def parse(text: str, name: str) -> Any:
-    """The value in a JSON text.
+    """The value in a JSON text, with numbers that can be calculated with.
 
     Raises:
-        RecordError: for a text that is not JSON.
+        RecordError: for a text that is not JSON, is nested too deep, or holds NaN or a number without measure.
     """
     try:
-        return json.loads(text)
+        return portable(json.loads(text, parse_int=_whole, parse_float=_real, parse_constant=_real))
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{name} is not JSON, or is damaged: {error}") from None
+
+
+def _real(text: str) -> float:
+    value = float(text)
+    if not abs(value) < _TOO_LARGE:
+        raise ValueError(f"{text[:_SHOWN]} is not a number of this world")
+    return value
+
+
+def _whole(text: str) -> int:
+    _real(text)
+    return int(text)
 
 
 def check_schema(written: Mapping[str, Any], name: str, known: int = SCHEMA) -> None:

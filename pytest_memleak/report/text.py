@@ -121,8 +121,9 @@ def section(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def sparkline(values: Sequence[float], width: int = 60) -> str:
-    """The shape of a series in `width` characters."""
+def sparkline(samples: Sequence[float | None], width: int = 60) -> str:
+    """The shape of a series in `width` characters, without its gaps."""
+    values = [sample for sample in samples if sample is not None]
     if len(values) < 2:
         return ""
     step = max(1.0, len(values) / width)

@@ -87,6 +87,9 @@ async def act(path):
             asyncio.set_event_loop_policy(asyncio.DefaultEventLoopPolicy())
         elif path in ("/fork", "/spawn", "/terminate"):
             globals()[path[1:]]()
+        elif path == "/takes_sigterm":  # as servers do
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
         elif path == "/gives_back":
             kept.append(bytearray(200_000_000))
         elif path == "/settime":
@@ -151,10 +154,18 @@ BEFORE = {
     "client": httpx.AsyncClient.__init__,
     "frozen": gc.get_freeze_count(),
     "callbacks": len(gc.callbacks),
-    "signals": {number: signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGRTMAX, signal.SIGINT)},
+    "signals": {
+        number: signal.getsignal(number)
+        for number in (signal.SIGALRM, signal.SIGVTALRM, signal.SIGRTMAX, signal.SIGINT)
+    },
     "tzname": time.tzname,
     "policy": type(asyncio.get_event_loop_policy()),
 }
+
+
+def pytest_sessionstart():
+    # A session that checks is interrupted by it.
+    BEFORE["signals"][signal.SIGTERM] = signal.getsignal(signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
@@ -229,7 +240,7 @@ def faulty(project: pytest.Pytester) -> Callable[..., None]:
     """Write a test module: each of these tests with ordinary tests after it."""
 
     def write(*tests: str, name: str = "test_faulty") -> None:
-        parts = ["import asyncio, os, signal, sys, time\nimport pytest\nimport app\n"]
+        parts = ["import asyncio, os, re, signal, sys, time\nimport pytest\nimport app\n"]
         for n, test in enumerate(tests):
             parts += [test, ORDINARY.format(n=n)]
         project.makepyfile(**{name: "\n".join(parts)})

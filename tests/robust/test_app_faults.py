@@ -5,12 +5,12 @@ from __future__ import annotations
 
 def test_faults_that_are_none_of_ours(project, faulty, requesting, verdicts):
     """The check comes to its verdict, and leaves what the app has changed as the app left it."""
-    harmless = ("gc", "tracemalloc", "policy", "fork", "spawn", "terminate", "gives_back", "settime")
+    harmless = ("gc", "tracemalloc", "policy", "fork", "spawn", "terminate", "takes_sigterm", "gives_back", "settime")
     faulty(*(requesting(path, fixtures="undo") for path in (*harmless, "closes_descriptors")))
 
     result = project.runpytest_subprocess("--memcheck")
 
-    result.assert_outcomes(passed=3 * 9)
+    result.assert_outcomes(passed=3 * 10)
     found = verdicts()
     assert {name: reason.partition(":")[0] for name, reason in found.items()} == {
         f"test_{path}": "PASSED" for path in (*harmless, "closes_descriptors")

@@ -19,6 +19,11 @@ def test_what_hangs_is_ended(project, faulty, requesting, verdicts):
                     app.block()
 
             @pytest.mark.memleak({limit})
+            def test_keeps_the_lock_of_the_interpreter(memleak):
+                if memleak.iteration == 5:
+                    re.match("(a+)+$", "a" * 40 + "b")
+
+            @pytest.mark.memleak({limit})
             async def test_callback(memleak):
                 if memleak.iteration == 5:
                     asyncio.get_running_loop().call_soon(app.block)
@@ -46,11 +51,12 @@ def test_what_hangs_is_ended(project, faulty, requesting, verdicts):
 
     result = project.runpytest_subprocess("--memcheck")
 
-    result.assert_outcomes(failed=7, passed=8)
+    result.assert_outcomes(failed=8, passed=8)
     took = "took longer than iteration_timeout 0.5 s of real time and"
     lines = project.path.joinpath("app.py").read_text(encoding="utf-8").splitlines()
     tests = project.path.joinpath("test_faulty.py").read_text(encoding="utf-8").splitlines()
     lock, act = lines.index("    lock.acquire()") + 2, lines.index("            await asyncio.Event().wait()") + 1
+    match = next(n for n, line in enumerate(tests, 1) if line.startswith("        re.match"))
     child = next(n for n, line in enumerate(tests, 1) if line.startswith("        await asyncio.Event"))
     swallowed = next(n for n, line in enumerate(tests, 1) if line.startswith("            await asyncio.Event"))
     found = {name: reason.partition("  *")[0] for name, reason in verdicts().items()}
@@ -61,6 +67,8 @@ def test_what_hangs_is_ended(project, faulty, requesting, verdicts):
         "test_wait": f"ERROR: iteration 9 {took} waits at app.py:{act} in act",
         "test_block": f"ERROR: iteration 9 {took} is blocked at app.py:{lock} in block",
         "test_without_loop": f"ERROR: iteration 5 {took} is blocked at app.py:{lock} in block",
+        "test_keeps_the_lock_of_the_interpreter": f"ERROR: iteration 5 {took} is blocked at test_faulty.py:{match} "
+        "in test_keeps_the_lock_of_the_interpreter",
         "test_callback": f"ERROR: iteration 5 {took} is blocked at app.py:{lock} in block",
         "test_child_task": f"ERROR: iteration 5 {took} waits at test_faulty.py:{child} in "
         "test_child_task.<locals>.child",

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_memleak.writing import write_whole
+
 WRITER = """
 import sys
 from pathlib import Path
@@ -42,6 +44,15 @@ def test_full_disk(project, faulty, requesting):
     result.stdout.fnmatch_lines(["memleak: the report /dev/full could not be written (No space left on device); *"])
     assert len([line for line in result.outlines if "could not be written" in line]) == 1
     assert Path("/dev/full").is_char_device()
+
+
+def test_path_that_is_none(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+
+    for path in (loop, tmp_path / "a\0b"):
+        with pytest.raises(OSError, match=r"loop|null"):
+            write_whole(path, "text")
 
 
 def test_report_behind_a_link(project, faulty, requesting):

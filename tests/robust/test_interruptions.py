@@ -47,6 +47,60 @@ def test_end_of_the_session(project, faulty, requesting, verdicts, path, simulat
     assert verdicts()[f"test_{path}"].endswith("(in iteration 9)")
 
 
+def test_second_interrupt(project, faulty, verdicts):
+    """Ctrl-C again while the app is shut down: nothing is left behind, and no task complains."""
+    project.path.joinpath("conftest.py").open("a").write(
+        "\ndef pytest_sessionfinish():\n    assert httpx.AsyncClient.__init__ is BEFORE['client']\n"
+    )
+    faulty(
+        """
+class Impatient:
+    async def __call__(self, scope, receive, send):
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(3)
+
+
+@pytest.fixture
+def memleak_app():
+    return Impatient()
+
+
+@pytest.mark.memleak
+async def test_twice(memleak, memleak_client):
+    await memleak.clock.advance(1)
+    if memleak.iteration == 8:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.Event().wait()
+"""
+    )
+
+    result = project.runpytest_subprocess("--memcheck")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert verdicts() == {"test_twice": "ERROR: KeyboardInterrupt (in iteration 8)"}
+    assert "never retrieved" not in result.stdout.str() + result.stderr.str()
+
+
+def test_interrupt_in_a_fixture(project, faulty, verdicts):
+    faulty(
+        "@pytest.fixture\ndef broken():\n    open('missing')\n"
+        "@pytest.mark.memleak\ndef test_broken(broken):\n    pass\n"
+        "@pytest.fixture\ndef slow():\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "@pytest.mark.memleak\ndef test_waiting(slow):\n    pass\n"
+    )
+
+    result = project.runpytest_subprocess("--memcheck")
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert verdicts() == {
+        "test_broken": "ERROR: setup failed: FileNotFoundError: [Errno 2] No such file or directory: 'missing'",
+        "test_waiting": "ERROR: KeyboardInterrupt (in the test's setup)",
+    }
+
+
 def test_crash_of_a_worker(project, faulty, requesting, verdicts):
     """The controller knows which checks were started, and says what became of them."""
     faulty(requesting("ok"), requesting("crash"))
