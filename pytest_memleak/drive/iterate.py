@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_memleak import origin
 from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
 from pytest_memleak.drive.recorded import Replay
 from pytest_memleak.drive.traffic import WEBSOCKET, Request, Rotation, parse_mix, send, send_one
@@ -83,6 +86,8 @@ class Drive:
             if self.app_source is None:
                 raise DriveError(_NO_APP)
             self._app = AppUnderTest(resolve_app(self.app_source))
+            modules = _modules_of(self.app_source, self._app.app)
+            origin.take_for_app(filter(None, map(origin.place_of_module, modules)))
             self._app.counting = self._counting
         return self._app
 
@@ -182,6 +187,18 @@ class Drive:
         self._counting = counting
         if self._app is not None:
             self._app.counting = counting
+
+
+def _modules_of(source: object, app: object) -> Iterator[str]:
+    """The modules that the app under test comes from: the one in its import string, else those that bind it."""
+    if isinstance(source, str):
+        yield source.partition(":")[0]
+        return
+    for name, module in list(sys.modules.items()):
+        if issubclass(type(module), ModuleType):
+            bound = ModuleType.__getattribute__(module, "__dict__")
+            if any(value is source or value is app for value in list(bound.values())):
+                yield name
 
 
 async def _end_generators() -> None:
