@@ -58,13 +58,12 @@ async def explain_growth(
     if needed > available / 4:
         note = f"not explained: {_ITERATIONS} more iterations at this rate would need {format_bytes(needed)} of memory"
         return Explanation(notes=(note,))
-    routes = await drive.record_routes(step) if len(measured.routes) > 1 else {}
     return await explain(
         step,
         growth=facts,
         requests=lambda: drive.requests,
         root=root,
-        routes=routes,
+        routes=drive.record_routes if len(measured.routes) > 1 else None,
         live=memory.live_bytes,
     )
 

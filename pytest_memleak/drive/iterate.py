@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_memleak import origin
 from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
-from pytest_memleak.drive.recorded import Replay
+from pytest_memleak.drive.recorded import Replay, replays_of
 from pytest_memleak.drive.traffic import WEBSOCKET, Request, Rotation, parse_mix, send, send_one
 
 if TYPE_CHECKING:
@@ -115,14 +115,20 @@ class Drive:
         """The clients that this drive made; they are none of the app's."""
         return (*((self._client,) if self._client else ()), *self._senders.values())
 
-    async def record_routes(self, step: Callable[[], Awaitable[None]]) -> dict[str, Replay]:
-        """Run one iteration and return, for each route it used, a replay of one of its requests."""
-        self.app.recorded = {}
+    async def record_routes(self, step: Callable[[], Awaitable[object]]) -> dict[str, Replay]:
+        """Run two iterations and return, for each route of the second, what sends its last request again.
+
+        The two tell which numbers in a request count: what grows with every new URL grows in the replay too.
+        """
+        recordings = []
         try:
-            await step()
-            return {route: request.replay for route, request in self.app.recorded.items()}
+            for _ in range(2):
+                self.app.recorded = {}
+                await step()
+                recordings.append(self.app.recorded)
         finally:
             self.app.recorded = None
+        return replays_of(*recordings)
 
     async def send(
         self, mix: Sequence[Any], *, count: int, concurrency: int = 1, new_clients: bool = False

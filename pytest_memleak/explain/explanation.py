@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +21,7 @@ from pytest_memleak.explain.objects import (
     types_finding,
     uncollectable_finding,
 )
-from pytest_memleak.explain.routes import Replay, rank_routes, routes_note
+from pytest_memleak.explain.routes import RecordRoutes, rank_routes, routes_note
 from pytest_memleak.explain.watch import Step, Watched, out_of_sight, watch
 from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth
 
@@ -46,7 +46,7 @@ async def explain(
     growth: GrowthFacts,
     requests: Callable[[], int],
     root: str,
-    routes: Mapping[str, Replay] | None = None,
+    routes: RecordRoutes | None = None,
     live: Callable[[], float] | None = None,
 ) -> Explanation:
     """Say where memory goes: its kind, its lines, its holders. Costs about as much as 250 to 300 plain iterations.
@@ -59,13 +59,13 @@ async def explain(
         growth: what the run measured.
         requests: the running total of requests.
         root: the directory that places are relative to.
-        routes: with mixed traffic, the replay of one request per route, to be ranked.
+        routes: with mixed traffic, runs some iterations and gives a replay for each route, to be ranked.
         live: reads live bytes now; ranks routes by native memory too.
 
     Returns:
         What could be found out; what could not is a note. Never raises an `Exception`.
     """
-    return await _Inquiry(step, growth, requests, root, routes or {}, live).run()
+    return await _Inquiry(step, growth, requests, root, routes, live).run()
 
 
 class _Inquiry:
@@ -77,7 +77,7 @@ class _Inquiry:
         growth: GrowthFacts,
         requests: Callable[[], int],
         root: str,
-        routes: Mapping[str, Replay],
+        routes: RecordRoutes | None,
         live: Callable[[], float] | None,
     ) -> None:
         self._iterate = step
@@ -202,11 +202,11 @@ class _Inquiry:
         return native
 
     async def _rank_routes(self) -> tuple[RouteGrowth, ...]:
-        if len(self._routes) < 2:
+        routes = await self._routes(self._step) if self._routes else {}
+        if len(routes) < 2:
             return ()
-        ranked = await rank_routes(self._routes, self._live)
-        note = routes_note(ranked)
-        self._notes += [note] if note else []
+        ranked = await rank_routes(routes, self._live)
+        self._notes.append(routes_note(ranked))
         return ranked
 
     def _add_cycles(self, watched: Watched | None) -> None:

@@ -9,13 +9,14 @@ import sys
 import tracemalloc
 import types
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from pytest_memleak.explain import explain
 from pytest_memleak.explain.holders import find_holders
-from pytest_memleak.explain.watch import watch
+from pytest_memleak.explain.routes import Replay, rank_routes, routes_note
+from pytest_memleak.explain.watch import Step, watch
 from pytest_memleak.model import Explanation, GrowthFacts
 
 FACTS = GrowthFacts(
@@ -271,11 +272,22 @@ def test_routes_are_ranked_by_what_they_keep() -> None:
     async def step() -> None:
         await analyze()
 
-    routes: dict[str, Callable[[], Awaitable[object]]] = {
-        "GET /health": health, "GET /report": report, "POST /analyze": analyze,
-    }  # fmt: skip
-    explanation = asyncio.run(explain(step, growth=FACTS, requests=lambda: 0, root=".", routes=routes))
+    routes: Mapping[str, Replay] = {"GET /health": health, "GET /report": report, "POST /analyze": analyze}
+
+    async def record(step: Step) -> Mapping[str, Replay]:
+        await step()
+        return routes
+
+    explanation = asyncio.run(explain(step, growth=FACTS, requests=lambda: 0, root=".", routes=record))
     assert [entry.route for entry in explanation.routes] == ["POST /analyze", "GET /report", "GET /health"]
     assert explanation.routes[0].bytes_per_request > 1_000
     assert explanation.routes[2].bytes_per_request < 100
     assert any(note.startswith("growth per request by route: POST /analyze 1.0 kB") for note in explanation.notes)
+
+
+def test_that_no_route_grows_when_it_is_repeated_is_told() -> None:
+    async def health() -> None:
+        bytes(1_000)
+
+    ranked = asyncio.run(rank_routes({"GET /a": health, "GET /b": health}))
+    assert routes_note(ranked).startswith("no route grows by itself (one request of each repeated alone")
