@@ -171,6 +171,40 @@ def test_prints_attributes_only_when_they_are_words_of_the_code(module: types.Mo
     assert explanation.top_holder == "planted_module.REGISTRY[...]"
 
 
+def line_of(text: str) -> str:
+    """Where in this file a line of code stands that contains `text`."""
+    with open(__file__, encoding="utf-8") as source:
+        return f"{__file__}:{next(n for n, line in enumerate(source, 1) if text in line)}"
+
+
+def test_a_batch_that_is_given_back_does_not_lead() -> None:
+    kept: list[bytes] = []
+    batch: list[bytes] = []
+
+    def work() -> None:
+        kept.append(bytes(2_000))
+        batch.append(bytes(5_000))
+        if len(batch) >= 61:
+            batch.clear()
+
+    explanation = explained(work)
+    assert explanation.top_line is not None
+    assert line_of("kept.append(bytes(2_000))").endswith(explanation.top_line)
+    assert not any("bytes(5_000)" in row for finding in explanation.findings for row in finding.details)
+    assert explanation.cause == "Python objects: 2.0 kB per iteration stay allocated"
+
+
+def test_lines_that_keep_more_than_the_growth_are_doubted() -> None:
+    import collections
+
+    recent: collections.deque[bytes] = collections.deque((bytes(5_000) for _ in range(1_000)), maxlen=1_000)
+    explanation = explained(lambda: recent.append(bytes(5_000)))
+    assert any(
+        note.startswith("the app's lines keep 5.0 kB per iteration, but memory grew by 2.0 kB")
+        for note in explanation.notes
+    )
+
+
 def test_a_bounded_cache_that_is_still_filling_is_said_to_be(module: types.ModuleType) -> None:
     import collections
 
