@@ -85,6 +85,7 @@ def _facts(measured: Measured, memory: MemoryCheck, resources: tuple[ResourceCou
         clients_per_iteration=sum(count.per_iteration for count in resources if count.kind == "client"),
         tasks_per_iteration=sum(count.per_iteration for count in resources if count.kind == "task"),
         requests_per_iteration=measured.requests_per_iteration,
+        traced=measured.settings.trace,
         linear_to_the_end=live_rate > 0 and abs(_slope(second_half) / (_slope(first_half) or 1) - 1) < 0.1,
     )
 

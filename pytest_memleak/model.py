@@ -193,6 +193,7 @@ class GrowthFacts:
         tasks_per_iteration: growth in unfinished asyncio tasks.
         requests_per_iteration: requests one iteration sends; 0 without an app.
         linear_to_the_end: whether the last third still grew like the one before it.
+        traced: whether tracemalloc ran through the whole run.
     """
 
     iterations: int
@@ -206,6 +207,7 @@ class GrowthFacts:
     tasks_per_iteration: float = 0.0
     requests_per_iteration: float = 0.0
     linear_to_the_end: bool = False
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
-from pytest_memleak.explain.cause import Cause, came_back, cause_of, reference
+from pytest_memleak.explain.cause import Cause, came_back, cause_of, is_little, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
 from pytest_memleak.explain.lines import Line, line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
@@ -32,6 +32,8 @@ _NO_HOLDER = (
     "no growing collection and no chain of objects was found: a frame or native code may hold them (a C "
     "extension that forgets to drop a reference)"
 )
+
+_TRACE = "trace=True (--memcheck-trace) follows the lines through the whole run"
 
 T = TypeVar("T")
 
@@ -124,7 +126,7 @@ class _Inquiry:
         """A step every hour, say: what the few iterations of an explanation allocate is not what grew."""
         note = (
             f"not explained: in {watched.iterations} more iterations the growth did not come back, so it comes in "
-            "bursts; trace=True (--memcheck-trace) follows the lines through the whole run"
+            "bursts; " + ("the trace saw the whole run" if self._growth.traced else _TRACE)
         )
         findings = tuple(finding for finding in self._findings if finding.kind != "object_growth")
         return Explanation(top_holder=self._top_holder, findings=findings, notes=(*self._notes, note))
@@ -169,7 +171,9 @@ class _Inquiry:
     async def _lines(self) -> Lines:
         with out_of_sight():
             lines = await growing_lines(self._step, reference(self._growth))
-        findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
+        little = is_little(self._growth, lines.live_bytes_per_iteration)
+        whole = 0.0 if little else lines.bytes_per_iteration
+        findings = [line_finding(line, whole, self._root) for line in lines.rows]
         self._findings = findings + self._findings
         site = next((line.site for line in lines.rows if self._may_lead(line)), None)
         if site is not None:

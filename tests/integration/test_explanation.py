@@ -286,7 +286,9 @@ def test_a_growth_that_does_not_come_back_accuses_no_line(project, traced):
                 reports.append(bytearray(5_000_000))
         """
     report = run(project, source, failed=1)
-    assert "in 30 more iterations the growth did not come back" in " ".join(report.split())
+    told = " ".join(report.split())
+    assert "in 30 more iterations the growth did not come back" in told
+    assert ("trace=True (--memcheck-trace) follows" in told) is not traced
     lines = [line.split()[1] for line in report.splitlines() if line.startswith("  line ")]
     assert lines == (["test_it.py:8"] if traced else [])
     assert "cause  " not in report
