@@ -70,17 +70,13 @@ async def explain_growth(
     if needed > available / 4:
         note = f"not explained: {_ITERATIONS} more iterations at this rate would need {format_bytes(needed)} of memory"
         return Explanation(notes=(note,))
-    try:
-        routes = await drive.record_routes(step) if len(measured.routes) > 1 else {}
-    except StepFailed as failed:
-        return Explanation(notes=(str(failed),))
     with thawed():
         return await explain(
             step,
             growth=facts,
             requests=lambda: drive.requests,
             root=root,
-            routes=routes,
+            routes=drive.record_routes if len(measured.routes) > 1 else None,
             live=memory.live_bytes,
         )
 
@@ -131,6 +127,7 @@ def _facts(measured: Measured, memory: MemoryCheck, resources: tuple[ResourceCou
         clients_per_iteration=sum(count.per_iteration for count in resources if count.kind == "client"),
         tasks_per_iteration=sum(count.per_iteration for count in resources if count.kind == "task"),
         requests_per_iteration=measured.requests_per_iteration,
+        traced=measured.settings.trace,
         linear_to_the_end=live_rate > 0 and abs(_slope(second_half) / (_slope(first_half) or 1) - 1) < 0.1,
     )
 

@@ -194,6 +194,7 @@ class GrowthFacts:
         requests_per_iteration: requests one iteration sends; 0 without an app.
         linear_to_the_end: whether the last third still grew like the one before it.
         on_live_bytes: whether live bytes are above the budget; RSS creeps beside them in a short run.
+        traced: whether tracemalloc ran through the whole run.
     """
 
     iterations: int
@@ -208,6 +209,7 @@ class GrowthFacts:
     requests_per_iteration: float = 0.0
     linear_to_the_end: bool = False
     on_live_bytes: bool = False
+    traced: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

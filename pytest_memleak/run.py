@@ -22,7 +22,7 @@ from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
 from pytest_memleak.judge.resources import judge_resources
 from pytest_memleak.measuring import WARM_UP, Journal, MemoryCheck, NothingMeasured
 from pytest_memleak.model import Explanation, Finding
-from pytest_memleak.origin import relative_path
+from pytest_memleak.origin import places_of_project, relative_path, take_for_app
 from pytest_memleak.pacing import advance_to, entered_clock
 from pytest_memleak.sense.memory import MemorySensor, SensorError
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
@@ -97,6 +97,7 @@ class LeakRun:
         self._day: _Day | None = None
         self._took_s = array("d", bytes(8 * settings.last_look))
         self._slowed_down = ""
+        take_for_app(places_of_project(self._around.root))
         self._deadline = Deadline(settings.iteration_timeout_s, real_monotonic)
         self._watch = ResourceWatch(
             iterations=settings.last_look,

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pytest_memleak import origin
 from pytest_memleak.drive.app import AppUnderTest, DriveError, resolve_app
-from pytest_memleak.drive.recorded import Replay
+from pytest_memleak.drive.recorded import Replay, replays_of
 from pytest_memleak.drive.traffic import WEBSOCKET, Request, Rotation, parse_mix, send, send_one
 
 if TYPE_CHECKING:
@@ -83,6 +86,8 @@ class Drive:
             if self.app_source is None:
                 raise DriveError(_NO_APP)
             self._app = AppUnderTest(resolve_app(self.app_source))
+            modules = _modules_of(self.app_source, self._app.app)
+            origin.take_for_app(filter(None, map(origin.place_of_module, modules)))
             self._app.counting = self._counting
         return self._app
 
@@ -110,14 +115,20 @@ class Drive:
         """The clients that this drive made; they are none of the app's."""
         return (*((self._client,) if self._client else ()), *self._senders.values())
 
-    async def record_routes(self, step: Callable[[], Awaitable[None]]) -> dict[str, Replay]:
-        """Run one iteration and return, for each route it used, a replay of one of its requests."""
-        self.app.recorded = {}
+    async def record_routes(self, step: Callable[[], Awaitable[object]]) -> dict[str, Replay]:
+        """Run two iterations and return, for each route of the second, what sends its last request again.
+
+        The two tell which numbers in a request count: what grows with every new URL grows in the replay too.
+        """
+        recordings = []
         try:
-            await step()
-            return {route: request.replay for route, request in self.app.recorded.items()}
+            for _ in range(2):
+                self.app.recorded = {}
+                await step()
+                recordings.append(self.app.recorded)
         finally:
             self.app.recorded = None
+        return replays_of(*recordings)
 
     async def send(
         self, mix: Sequence[Any], *, count: int, concurrency: int = 1, new_clients: bool = False
@@ -182,6 +193,18 @@ class Drive:
         self._counting = counting
         if self._app is not None:
             self._app.counting = counting
+
+
+def _modules_of(source: object, app: object) -> Iterator[str]:
+    """The modules that the app under test comes from: the one in its import string, else those that bind it."""
+    if isinstance(source, str):
+        yield source.partition(":")[0]
+        return
+    for name, module in list(sys.modules.items()):
+        if issubclass(type(module), ModuleType):
+            bound = ModuleType.__getattribute__(module, "__dict__")
+            if any(value is source or value is app for value in list(bound.values())):
+                yield name
 
 
 async def _end_generators() -> None:

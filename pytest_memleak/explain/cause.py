@@ -38,6 +38,11 @@ def reference(growth: GrowthFacts) -> float:
     return live if growth.on_live_bytes or live > _LITTLE * rss else rss
 
 
+def is_little(growth: GrowthFacts, python_bytes_per_iteration: float) -> bool:
+    """Whether Python's allocators account for so little of the growth that something else is what grows."""
+    return python_share(growth, python_bytes_per_iteration) < _LITTLE
+
+
 def came_back(growth: GrowthFacts, live_bytes_per_iteration: float | None) -> bool:
     """Whether live bytes grew in the explanation's iterations too; what comes in bursts is not there to be explained.
 
@@ -100,8 +105,8 @@ def _rss_alone(growth: GrowthFacts) -> Cause:
         text = f"{head}; trimming gave {wording.size(trimmed)} back: freed memory not returned, not a leak"
         return Cause(kind="fragmentation", sentence=text)
     if growth.threads_per_iteration > 0.1 and growth.iterations:
-        threads = wording.count(growth.threads_per_iteration)
-        text = f"{head}: {threads} threads per iteration stay, each with its stack"
+        threads = wording.counted(growth.threads_per_iteration, "thread")
+        text = f"{head}: {threads} more per iteration, each with its stack"
         return Cause(kind="threads", sentence=text)
     if mapped is not None and mapped < growth.rss_growth_bytes / 4:
         text = (
@@ -118,7 +123,7 @@ def _rss_alone(growth: GrowthFacts) -> Cause:
 def _left_open(growth: GrowthFacts) -> str:
     """What stays beside the memory, and holds it as a rule."""
     left = (
-        (growth.clients_per_iteration, "clients per iteration are left open"),
-        (growth.tasks_per_iteration, "asyncio tasks per iteration never finish"),
+        (growth.clients_per_iteration, "left open", "client"),
+        (growth.tasks_per_iteration, "never finished", "asyncio task"),
     )
-    return "".join(f"; {wording.count(rate)} {what}" for rate, what in left if rate > 0.01)
+    return "".join(f"; {how}: {wording.counted(rate, what)} per iteration" for rate, how, what in left if rate > 0.01)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
-from pytest_memleak.explain.cause import Cause, came_back, cause_of, reference
+from pytest_memleak.explain.cause import Cause, came_back, cause_of, is_little, reference
 from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
 from pytest_memleak.explain.lines import Line, line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
@@ -21,7 +21,7 @@ from pytest_memleak.explain.objects import (
     types_finding,
     uncollectable_finding,
 )
-from pytest_memleak.explain.routes import Replay, rank_routes, routes_note
+from pytest_memleak.explain.routes import RecordRoutes, rank_routes, routes_note
 from pytest_memleak.explain.watch import Step, Watched, out_of_sight, watch
 from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth
 
@@ -32,6 +32,8 @@ _NO_HOLDER = (
     "no growing collection and no chain of objects was found: a frame or native code may hold them (a C "
     "extension that forgets to drop a reference)"
 )
+
+_TRACE = "trace=True (--memcheck-trace) follows the lines through the whole run"
 
 T = TypeVar("T")
 
@@ -46,7 +48,7 @@ async def explain(
     growth: GrowthFacts,
     requests: Callable[[], int],
     root: str,
-    routes: Mapping[str, Replay] | None = None,
+    routes: RecordRoutes | None = None,
     live: Callable[[], float] | None = None,
 ) -> Explanation:
     """Say where memory goes: its kind, its lines, its holders. Costs about as much as 250 to 300 plain iterations.
@@ -59,13 +61,13 @@ async def explain(
         growth: what the run measured.
         requests: the running total of requests.
         root: the directory that places are relative to.
-        routes: with mixed traffic, the replay of one request per route, to be ranked.
+        routes: with mixed traffic, runs some iterations and gives a replay for each route, to be ranked.
         live: reads live bytes now; ranks routes by native memory too.
 
     Returns:
         What could be found out; what could not is a note. Never raises an `Exception`.
     """
-    return await _Inquiry(step, growth, requests, root, routes or {}, live).run()
+    return await _Inquiry(step, growth, requests, root, routes, live).run()
 
 
 class _Inquiry:
@@ -77,7 +79,7 @@ class _Inquiry:
         growth: GrowthFacts,
         requests: Callable[[], int],
         root: str,
-        routes: Mapping[str, Replay],
+        routes: RecordRoutes | None,
         live: Callable[[], float] | None,
     ) -> None:
         self._iterate = step
@@ -132,7 +134,7 @@ class _Inquiry:
         """A step every hour, say: what the few iterations of an explanation allocate is not what grew."""
         note = (
             f"not explained: in {watched.iterations} more iterations the growth did not come back, so it comes in "
-            "bursts; trace=True (--memcheck-trace) follows the lines through the whole run"
+            "bursts; " + ("the trace saw the whole run" if self._growth.traced else _TRACE)
         )
         findings = tuple(finding for finding in self._findings if finding.kind != "object_growth")
         return Explanation(top_holder=self._top_holder, findings=findings, notes=(*self._notes, note))
@@ -179,7 +181,9 @@ class _Inquiry:
     async def _lines(self) -> Lines:
         with out_of_sight():
             lines = await growing_lines(self._step, reference(self._growth))
-        findings = [line_finding(line, lines.bytes_per_iteration, self._root) for line in lines.rows]
+        little = is_little(self._growth, lines.live_bytes_per_iteration)
+        whole = 0.0 if little else lines.bytes_per_iteration
+        findings = [line_finding(line, whole, self._root) for line in lines.rows]
         self._findings = findings + self._findings
         site = next((line.site for line in lines.rows if self._may_lead(line)), None)
         if site is not None:
@@ -212,11 +216,11 @@ class _Inquiry:
         return native
 
     async def _rank_routes(self) -> tuple[RouteGrowth, ...]:
-        if len(self._routes) < 2:
+        routes = await self._routes(self._step) if self._routes else {}
+        if len(routes) < 2:
             return ()
-        ranked = await rank_routes(self._routes, self._live)
-        note = routes_note(ranked)
-        self._notes += [note] if note else []
+        ranked = await rank_routes(routes, self._live)
+        self._notes.append(routes_note(ranked))
         return ranked
 
     def _add_cycles(self, watched: Watched | None) -> None:

@@ -8,14 +8,16 @@ app was called: at this plugin's transport or at httpx's.
 from __future__ import annotations
 
 import collections
+import itertools
 import linecache
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_memleak.explain import wording
+from pytest_memleak.explain.reach import is_tool
 from pytest_memleak.model import Finding, Site
-from pytest_memleak.origin import kind_of, owner_of
+from pytest_memleak.origin import kind_of, owner_of, package_of
 
 Place = tuple[str, int]
 Stack = tuple[Place, ...]  # the innermost frame first
@@ -156,8 +158,15 @@ def rank(lines: Sequence[Line]) -> tuple[Line, ...]:
     return tuple(sorted((line for line in lines if line.bytes_per_iteration >= 0.005 * total), key=key))
 
 
-def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
-    """One row of the report: the line, its rate, its text, what allocates inside, the stack."""
+def line_finding(line: Line, total_bytes: float, root: str, per: str = "iteration") -> Finding:
+    """One row of the report: the line, its rate, its text, what allocates inside, the stack.
+
+    Args:
+        line: the line.
+        total_bytes: what all lines keep; 0 where that is not what grows.
+        root: the directory that places are relative to.
+        per: what the rate is an average over.
+    """
     where = wording.place(line.site.path, root)
     source = linecache.getline(line.site.path, line.site.line).strip()
     details = [source] if source else []
@@ -168,13 +177,15 @@ def line_finding(line: Line, total_bytes: float, root: str) -> Finding:
     if len(callers) > 1:
         details.append("stack, innermost first:")
         details += [f"  {wording.place(site.path, root)}:{site.line}" for site in callers]
+    blocks = wording.counted(max(0.0, line.blocks_per_iteration), "allocation")
+    share = wording.percent(line.bytes_per_iteration, total_bytes)
     return Finding(
         kind="allocation",
         summary=(
-            f"{where}:{line.site.line} ({owner_of(line.site.path)}) keeps "
-            f"{wording.size(line.bytes_per_iteration)} in {wording.counted(line.blocks_per_iteration, 'allocation')} "
-            f"per iteration, {wording.percent(line.bytes_per_iteration, total_bytes)} of the "
-            "growth in Python's memory"
+            f"{where}:{line.site.line} ({owner_of(line.site.path)}) keeps {wording.size(line.bytes_per_iteration)}"
+            + (f" in {blocks}" if not blocks.startswith("0 ") else "")
+            + f" per {per}"
+            + (f", {share} of the growth in Python's memory" if total_bytes else "")
         ),
         details=tuple(details),
         path=line.site.path,
@@ -188,4 +199,5 @@ def _callers(stack: Sequence[Site]) -> list[Site]:
     kinds = [kind_of(site.path) for site in stack]
     last = max((i for i, kind in enumerate(kinds) if kind == "app"), default=len(stack) - 1)
     inner = zip(stack[: last + 1], kinds, strict=False)
-    return [site for site, kind in inner if kind in ("app", "dependency")][:_MOST_CALLERS]
+    shown = (site for site, kind in inner if kind in ("app", "dependency") and not is_tool(package_of(site.path) or ""))
+    return list(itertools.islice(shown, _MOST_CALLERS))

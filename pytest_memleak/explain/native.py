@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_memleak.explain import wording
+from pytest_memleak.explain.reach import is_tool
 from pytest_memleak.explain.watch import Step
 from pytest_memleak.model import Finding, Site
-from pytest_memleak.origin import kind_of
+from pytest_memleak.origin import kind_of, package_of
 
 NATIVE_ITERATIONS = 10
 _ROWS = 3
@@ -107,7 +108,7 @@ def _repeated(records: Iterable[Any], python: set[int]) -> list[Any]:
 
 def _leak(record: Any) -> NativeLeak:
     frames = record.hybrid_stack_trace(_FRAMES)
-    stack = [frame for frame in frames if kind_of(frame[1]) != "plugin" and not _is_interpreter(frame[1])]
+    stack = [frame for frame in frames if not _is_of_the_run(frame[1]) and not _is_interpreter(frame[1])]
     stack = [frame for frame in stack if frame[0] != "<unknown>"]
     native = (name for name, path, _ in stack if not path.endswith(".py"))
     function = next((name for name in native if name.partition("(")[0] not in _ALLOCATORS), _NO_SYMBOLS)
@@ -135,6 +136,11 @@ def _by_site(leaks: Iterable[NativeLeak]) -> list[NativeLeak]:
                 blocks_per_iteration=first.blocks_per_iteration + leak.blocks_per_iteration,
             )
     return list(rows.values())
+
+
+def _is_of_the_run(path: str) -> bool:
+    """The frames of this plugin, of pytest and its other plugins, which lie around any test."""
+    return kind_of(path) == "plugin" or is_tool(package_of(path) or "")
 
 
 def _is_interpreter(path: str) -> bool:

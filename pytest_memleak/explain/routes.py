@@ -7,10 +7,12 @@ import tracemalloc
 from collections.abc import Awaitable, Callable, Mapping
 
 from pytest_memleak.explain import wording
-from pytest_memleak.explain.watch import out_of_sight
+from pytest_memleak.explain.watch import Step, out_of_sight
 from pytest_memleak.model import RouteGrowth
 
 Replay = Callable[[], Awaitable[object]]
+RecordRoutes = Callable[[Step], Awaitable[Mapping[str, Replay]]]
+"""Runs some iterations; gives for each route what sends a request like its last one."""
 
 SETTLE_REQUESTS = 4
 ROUTE_REQUESTS = 16
@@ -20,7 +22,7 @@ async def rank_routes(routes: Mapping[str, Replay], live: Callable[[], float] | 
     """Replay each route alone and rank them by what one request leaves behind.
 
     Args:
-        routes: one replayed request per route.
+        routes: what sends one more request, per route.
         live: reads live bytes; without it tracemalloc counts, which does not see native memory.
 
     Returns:
@@ -55,10 +57,14 @@ async def _per_request(replay: Replay, read: Callable[[], float]) -> float:
     return max(0.0, min(growth))
 
 
-def routes_note(ranked: tuple[RouteGrowth, ...]) -> str | None:
-    """The ranking in one sentence; None when no route grows."""
-    suspects = [entry for entry in ranked if entry.bytes_per_request >= 1]
-    if not suspects:
-        return None
-    rows = [f"{entry.route} {wording.size(entry.bytes_per_request)}" for entry in suspects[:3]]
-    return "growth per request by route: " + ", ".join(rows)
+def routes_note(ranked: tuple[RouteGrowth, ...]) -> str:
+    """The ranking in one sentence, with what it cannot see."""
+    rows = [
+        f"{entry.route} {wording.size(entry.bytes_per_request)}" for entry in ranked if entry.bytes_per_request >= 1
+    ]
+    if rows:
+        return f"growth per request by route: {', '.join(rows[:3])} {_HOW}"
+    return f"no route grows by itself {_HOW}: what differs otherwise between requests does, or what runs beside them"
+
+
+_HOW = "(one request of each repeated alone, the numbers in it counting on as in the test)"

@@ -50,9 +50,10 @@ class TraceRecorder:
             rows = rank([
                 Line(site=Site(path=path, line=line), bytes_per_iteration=size, blocks_per_iteration=blocks)
                 for (path, line), (size, blocks) in grown.items()
+                if size >= 1
             ])  # fmt: skip
             total = sum(size for size, _ in grown.values())
-            findings = tuple(line_finding(row, total, self._root) for row in rows[:ROWS])
+            findings = tuple(line_finding(row, total, self._root, "iteration of the whole run") for row in rows[:ROWS])
         self.stop()
         return findings
 

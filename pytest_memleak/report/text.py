@@ -21,6 +21,7 @@ from pytest_memleak.report.facts import (
 from pytest_memleak.report.upstream import at_fault, issue_text
 
 WIDTH = 100
+_DETAIL_LINES = 3
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -114,7 +115,8 @@ def section(entry: Entry) -> str:
     for finding in entry["findings"]:
         if finding["details"] or finding["summary"] not in entry["message"]:
             lines += _wrap(finding["summary"], "  * ")
-        lines += [f"      {clip(printable(detail), WIDTH - 6)}" for detail in finding["details"]]
+        for detail in finding["details"]:
+            lines += _wrap(detail, "      ", most=_DETAIL_LINES)
     for note in entry["notes"]:
         if all(note != finding["summary"] for finding in entry["findings"]):
             lines += _wrap(note, "  note: ")
@@ -139,9 +141,16 @@ def failure_text(entry: Entry) -> str:
     return headline(entry)
 
 
-def _wrap(text: str, indent: str) -> list[str]:
+def _wrap(text: str, indent: str, *, most: int | None = None) -> list[str]:
+    """`text` in lines that fit, at most so many of them."""
     import textwrap
 
     return textwrap.wrap(
-        printable(text), WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent), break_on_hyphens=False
+        printable(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=" " * len(indent),
+        break_on_hyphens=False,
+        max_lines=most,
+        placeholder=" …",
     )

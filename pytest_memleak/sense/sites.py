@@ -31,12 +31,8 @@ def package_path(cls: type) -> str:
     A class of the app's own has no library around it: the module would hide the line that made
     the instance, so nothing is skipped ("").
     """
-    module = sys.modules.get(cls.__module__)
-    top = sys.modules.get(cls.__module__.partition(".")[0])
-    path: str | None = getattr(top, "__file__", None) or getattr(module, "__file__", None)
-    if not path or origin.kind_of(path) == "app":
-        return ""
-    return os.path.dirname(path) + os.sep if path.endswith("__init__.py") else path
+    place = origin.place_of_module(cls.__module__)
+    return place if place and origin.kind_of(place) != "app" else ""
 
 
 def creation_site(
@@ -51,7 +47,8 @@ def creation_site(
     It is the first line of the app's own code: not of the client's library, not of Python's, not
     of an installed package, not of a constructor of `instance` itself. The walk ends at the
     plugin, which drives the app: what lies beyond it is the test, not the maker. An app that is
-    itself installed has no such line; then the nearest frame outside the client's library counts.
+    installed and not known to be under test has no such line; then the nearest frame outside the
+    client's library counts.
 
     Args:
         frame: the caller of the constructor.

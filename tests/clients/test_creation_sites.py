@@ -13,6 +13,8 @@ import httpx
 import pytest
 
 import pytest_memleak
+from pytest_memleak import origin
+from pytest_memleak.drive.iterate import Drive
 from pytest_memleak.model import Site
 from pytest_memleak.sense.clients import ClientTracker
 
@@ -62,6 +64,44 @@ def test_a_wrapper_that_is_installed_is_not(imported: Import, tracker: ClientTra
 
     assert only_site(tracker).path == __file__
     del client
+
+
+@pytest.mark.parametrize("by_name", [True, False], ids=["import string", "object"])
+def test_an_installed_app_is_the_apps_own_code(imported: Import, tracker: ClientTracker, by_name: bool) -> None:
+    module = imported("lib/site-packages", f"{MAKE}\nasync def app(scope, receive, send): pass\n")
+
+    assert Drive("memleak_module:app" if by_name else module.app).app.app is module.app
+    client = module.make()
+
+    assert only_site(tracker).path == module.__file__
+    assert origin.owner_of(module.__file__ or "") == "app"
+    del client
+
+
+def test_the_installed_packages_of_the_project_are_its_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "lib" / "site-packages"
+    (site / "Shop_Desk-1.0.dist-info").mkdir(parents=True)
+    (site / "Shop_Desk-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: Shop-Desk\nVersion: 1.0\n")
+    files = ("shop/__init__.py", "shop/svc/__init__.py", "shop/svc/db.py", "acme/desk/__init__.py", "desk_cli.py")
+    (site / "Shop_Desk-1.0.dist-info" / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "shop-desk"\n')
+    monkeypatch.syspath_prepend(str(site))
+
+    origin.take_for_app(origin.places_of_project(str(tmp_path)))
+
+    assert {origin.kind_of(str(site / file)) for file in files} == {"app"}
+    others = ("acme/billing/__init__.py", "shopify/__init__.py", "httpx/_client.py")
+    assert {origin.kind_of(str(site / file)) for file in others} == {"dependency"}
+
+
+@pytest.mark.parametrize("pyproject", [None, "", "[tool.black]", "[project", '[project]\nname = "not-installed-here"'])
+def test_a_project_that_is_not_installed_has_no_installed_code(tmp_path: Path, pyproject: str | None) -> None:
+    if pyproject is not None:
+        (tmp_path / "pyproject.toml").write_text(pyproject)
+
+    assert origin.places_of_project(str(tmp_path)) == ()
 
 
 def test_a_virtual_environment_inside_the_project_is_not_the_users_code(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from pytest_memleak.explain.cause import cause_of
-from pytest_memleak.explain.lines import Line, app_frame, rank
+from pytest_memleak.explain.lines import Line, app_frame, line_finding, rank
 from pytest_memleak.model import GrowthFacts, Site
 
 MB = 1_000_000
@@ -85,6 +87,33 @@ def test_a_line_of_the_tests_own_leads_only_when_the_app_keeps_little() -> None:
     driver = line("/srv/test_app.py", 900, driver=True)
     assert rank([line("/srv/app.py", 600), driver])[0].site.path == "/srv/app.py"
     assert rank([line("/srv/app.py", 60), driver])[0].site.path == "/srv/test_app.py"
+
+
+def test_what_is_left_open_is_counted_in_plain_words() -> None:
+    growth = dataclasses.replace(facts(35_000, 35_000), clients_per_iteration=2, tasks_per_iteration=1)
+    assert cause_of(growth, 34_000).sentence.endswith(
+        "; left open: 2 clients per iteration; never finished: 1 asyncio task per iteration"
+    )
+    stacks = cause_of(facts(80_000, 100, vms=8_000 * MB, threads=1), 50).sentence
+    assert stacks.endswith(": 1 thread more per iteration, each with its stack")
+
+
+def test_a_line_tells_only_what_it_knows() -> None:
+    """Resized memory is no new allocation, and of what native code keeps a line has no share."""
+    resized = dataclasses.replace(line("/srv/app.py", 14), blocks_per_iteration=-0.5)
+    assert line_finding(resized, 14, "/srv").summary == (
+        "app.py:1 (app) keeps 14 B per iteration, 100 % of the growth in Python's memory"
+    )
+    assert line_finding(line("/srv/app.py", 14), 0, "/srv").summary == (
+        "app.py:1 (app) keeps 14 B in 1 allocation per iteration"
+    )
+
+
+def test_a_stack_leaves_out_the_test_run() -> None:
+    packages = ("x/y.py", "pytest_asyncio/plugin.py", "pluggy/_callers.py", "_pytest/python.py", "z.py")
+    stack = tuple(Site(path=f"/v/site-packages/{path}", line=1) for path in packages)
+    shown = line_finding(dataclasses.replace(line(stack[0].path, 14), stack=stack), 14, "/srv").details
+    assert shown[-2:] == ("  /v/site-packages/x/y.py:1", "  /v/site-packages/z.py:1")
 
 
 def test_the_walk_up_the_stack_ends_where_the_app_was_called() -> None:

@@ -9,13 +9,14 @@ import sys
 import tracemalloc
 import types
 import weakref
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from pytest_memleak.explain import explain
 from pytest_memleak.explain.holders import find_holders
-from pytest_memleak.explain.watch import watch
+from pytest_memleak.explain.routes import Replay, rank_routes, routes_note
+from pytest_memleak.explain.watch import Step, watch
 from pytest_memleak.model import Explanation, GrowthFacts
 
 FACTS = GrowthFacts(
@@ -170,6 +171,40 @@ def test_prints_attributes_only_when_they_are_words_of_the_code(module: types.Mo
     assert explanation.top_holder == "planted_module.REGISTRY[...]"
 
 
+def line_of(text: str) -> str:
+    """Where in this file a line of code stands that contains `text`."""
+    with open(__file__, encoding="utf-8") as source:
+        return f"{__file__}:{next(n for n, line in enumerate(source, 1) if text in line)}"
+
+
+def test_a_batch_that_is_given_back_does_not_lead() -> None:
+    kept: list[bytes] = []
+    batch: list[bytes] = []
+
+    def work() -> None:
+        kept.append(bytes(2_000))
+        batch.append(bytes(5_000))
+        if len(batch) >= 61:
+            batch.clear()
+
+    explanation = explained(work)
+    assert explanation.top_line is not None
+    assert line_of("kept.append(bytes(2_000))").endswith(explanation.top_line)
+    assert not any("bytes(5_000)" in row for finding in explanation.findings for row in finding.details)
+    assert explanation.cause == "Python objects: 2.0 kB per iteration stay allocated"
+
+
+def test_lines_that_keep_more_than_the_growth_are_doubted() -> None:
+    import collections
+
+    recent: collections.deque[bytes] = collections.deque((bytes(5_000) for _ in range(1_000)), maxlen=1_000)
+    explanation = explained(lambda: recent.append(bytes(5_000)))
+    assert any(
+        note.startswith("the app's lines keep 5.0 kB per iteration, but memory grew by 2.0 kB")
+        for note in explanation.notes
+    )
+
+
 def test_a_bounded_cache_that_is_still_filling_is_said_to_be(module: types.ModuleType) -> None:
     import collections
 
@@ -271,11 +306,22 @@ def test_routes_are_ranked_by_what_they_keep() -> None:
     async def step() -> None:
         await analyze()
 
-    routes: dict[str, Callable[[], Awaitable[object]]] = {
-        "GET /health": health, "GET /report": report, "POST /analyze": analyze,
-    }  # fmt: skip
-    explanation = asyncio.run(explain(step, growth=FACTS, requests=lambda: 0, root=".", routes=routes))
+    routes: Mapping[str, Replay] = {"GET /health": health, "GET /report": report, "POST /analyze": analyze}
+
+    async def record(step: Step) -> Mapping[str, Replay]:
+        await step()
+        return routes
+
+    explanation = asyncio.run(explain(step, growth=FACTS, requests=lambda: 0, root=".", routes=record))
     assert [entry.route for entry in explanation.routes] == ["POST /analyze", "GET /report", "GET /health"]
     assert explanation.routes[0].bytes_per_request > 1_000
     assert explanation.routes[2].bytes_per_request < 100
     assert any(note.startswith("growth per request by route: POST /analyze 1.0 kB") for note in explanation.notes)
+
+
+def test_that_no_route_grows_when_it_is_repeated_is_told() -> None:
+    async def health() -> None:
+        bytes(1_000)
+
+    ranked = asyncio.run(rank_routes({"GET /a": health, "GET /b": health}))
+    assert routes_note(ranked).startswith("no route grows by itself (one request of each repeated alone")

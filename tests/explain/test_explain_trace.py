@@ -19,8 +19,18 @@ def test_samples_grow_and_the_line_is_found() -> None:
     assert samples[-1] - samples[0] > 49 * 2_000
     assert findings[0].kind == "allocation"
     assert findings[0].path == __file__
-    assert "keeps 2.0 kB in 1 allocation per iteration" in findings[0].summary
+    assert "keeps 2.0 kB in 1 allocation per iteration of the whole run, " in findings[0].summary
     assert not tracemalloc.is_tracing()
+
+
+def test_what_was_allocated_once_is_no_growth() -> None:
+    recorder = TraceRecorder(root=".")
+    recorder.start()
+    kept = bytes(100)
+    for _ in range(2_000):
+        recorder.sample()
+    assert recorder.finish() == ()
+    del kept
 
 
 def test_does_not_stop_what_it_did_not_start() -> None:

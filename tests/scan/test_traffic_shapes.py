@@ -15,6 +15,7 @@ from pytest_memleak import recorded_traffic
 from pytest_memleak.api import Memleak
 from pytest_memleak.drive.app import DriveError
 from pytest_memleak.drive.iterate import Drive
+from pytest_memleak.drive.recorded import counted_on
 from pytest_memleak.simtime import SimulatedClock, SimulatedLoop
 
 
@@ -315,3 +316,54 @@ def test_request_that_cannot_be_sent():
         pytest_memleak.Request("GET", "/", hang_up_after=0)
     with pytest.raises(DriveError, match="must be a whole number of 1 or more, not 0"):
         pytest_memleak.Request("GET", "/", weight=0)
+
+
+def test_a_route_is_replayed_with_the_numbers_counting_on(echo, seen):
+    mix = [("GET", "/health/v2"), ("POST", "/orders/{n}?page=9", 1, {"id": "no. {n:3}", "total": 12})]
+
+    async def body(memleak):
+        async def step():
+            await memleak.send(mix, count=2)
+
+        replays = await memleak._drive.record_routes(step)
+        seen.clear()
+        for route in sorted(replays):
+            for _ in range(2):
+                await replays[route]()
+
+    driven(echo, body)
+
+    assert [(path, query) for path, query, _, _ in seen] == [
+        ("/health/v2", ""),
+        ("/health/v2", ""),
+        ("/orders/5", "page=9"),
+        ("/orders/6", "page=9"),
+    ]
+    assert [json.loads(b"".join(chunks)) for *_, chunks in seen[2:]] == [
+        {"id": "no. 005", "total": 12},
+        {"id": "no. 006", "total": 12},
+    ]
+
+
+def test_what_does_not_count_is_replayed_as_it_was():
+    assert counted_on("/u/7/3f6a-09", "/u/9/b2c1-44", 5) == "/u/9/b2c1-44"
+    assert counted_on("/day/9?page=3", "/day/8?page=3", 5) == "/day/8?page=3"
+    assert counted_on(None, {"path": b"/9", "port": 80}, 5) == {"path": b"/9", "port": 80}
+    assert counted_on([b"/9", b"x"], [b"/99", b"x"], 5) == [b"/104", b"x"]
+
+
+def test_a_replay_says_the_length_that_its_body_has(echo, seen):
+    async def body(memleak):
+        async def step():
+            await memleak.send([pytest_memleak.Request("PUT", "/", content="no. {n}")], count=1)
+
+        replays = await memleak._drive.record_routes(step)
+        for _ in range(8):
+            await replays["PUT /"]()
+
+    driven(echo, body)
+
+    assert [(chunks, headers["content-length"]) for _, _, headers, chunks in seen[-2:]] == [
+        ([b"no. 9"], "5"),
+        ([b"no. 10"], "6"),
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,24 @@ def assert_readable(report: str) -> None:
         assert len(line) <= text.WIDTH, line
         assert line == line.rstrip()
         assert line.isprintable()
+
+
+def detailed(*details: str) -> str:
+    finding = Finding(kind="allocation", summary="a line", details=details)
+    return text.section(entry(replace(verdict(linear(2)), findings=(finding,))))
+
+
+def test_a_long_detail_keeps_its_beginning():
+    report = detailed(f"allocated inside {'/very/long/path' * 5}/re/__init__.py:223 (Python)", "  indented")
+
+    assert "\n      allocated inside\n      /very/long/path" in report
+    assert "223\n      (Python)\n        indented" in report
+
+
+def test_an_endless_detail_ends():
+    told = [line.strip() for line in detailed("x" * 10_000).split("\n") if line and not line.strip("x …")]
+    assert 1 <= len(told) <= 3
+    assert told[-1] == "…"
 
 
 def test_report_without_tests():
