@@ -157,7 +157,8 @@ def _together(members: Sequence[_Member], growth: _Growth, namer: Namer) -> Iter
         entry=entry,
         limit=limit_of(largest[0].shown) if len(largest) == 1 else None,
         share=growth.share(first + second, entry),
-        kept=growth.kept(first + second, length),
+        # of many, only those that grew just now are at hand, not all that grew in the run
+        kept=growth.kept(first + second, length) if len(largest) == 1 else 1.0,
     )
 
 
