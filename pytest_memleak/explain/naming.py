@@ -190,8 +190,11 @@ class Namer:
             return f'["{key}"]' if self.words.allows(key) else "[...]"
         if type(parent) is contextvars.ContextVar:
             return ".get()"
-        key = attribute_of(parent, child)
-        return f".{key}" if key is not None and self.words.allows(key, type(parent)) else "[...]"
+        for name, held in members(parent):  # slots: names by definition, also those of C types
+            if held is child:
+                return f".{name}"
+        key = self._key_of(instance_dict(parent) or {}, child)
+        return f".{key}" if self.words.allows(key, type(parent)) else "[...]"
 
     def lru_cache_name(self, cache: Any, name: Name) -> Name:
         """An ``lru_cache`` is known by the function it wraps and by its ``maxsize``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import collections
 import gc
 import itertools
@@ -61,9 +62,9 @@ def newest(collection: Any) -> list[Entry]:
 def _of_cache(cache: Any) -> Iterable[Entry]:
     """The entries of an ``lru_cache``; a bounded one keeps them in links that only the cache itself shows."""
     parts = gc.get_referents(cache)
-    held = max((part for part in parts if type(part) is dict), key=len, default={})
+    held = max((part for part in parts if type(part) is dict and part is not instance_dict(cache)), key=len, default={})
     link = next((type(value) for value in dict.values(held)), None)
-    if link is None or link.__name__ != "_lru_list_elem":
+    if link is None or qualified_name(link) != "_lru_list_elem":
         return newest(held)
     # each link shows its key, its result and its type
     ends = [place for place, part in enumerate(parts) if part is link and place >= 2][: len(held)]
@@ -134,4 +135,4 @@ def _parts(item: Any) -> list[Any]:
     parts = gc.get_referents(item)
     if type(item) is not FunctionType:
         return parts
-    return [part for part in parts if part is not item.__globals__ and part is not item.__builtins__]
+    return [part for part in parts if part is not item.__globals__ and part is not builtins.__dict__]
