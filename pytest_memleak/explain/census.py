@@ -28,7 +28,6 @@ from pytest_memleak.origin import kind_of
 
 LRU_CACHE = type(functools.lru_cache(len))
 _AT_ONCE = 50_000
-_REBOUND = (str, bytes, tuple, frozenset, list)
 
 
 def _buffer_length(stream: Any) -> int:
@@ -78,11 +77,10 @@ def length_function(kind: type) -> Callable[[Any], int] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Census:
-    """Lengths by object id, object counts by type id, lengths of what app modules bind by name."""
+    """Lengths by object id, object counts by type id."""
 
     lengths: dict[int, int]
     types: dict[int, int]
-    names: dict[tuple[str, str], int]
     atexit_callbacks: int
 
 
@@ -99,17 +97,6 @@ def module_kind(namespace: dict[str, Any]) -> str:
     if type(path) is str:
         return kind_of(path)
     return "app" if namespace.get("__name__") == "__main__" else "python"
-
-
-def _names_bound_by_the_app() -> dict[tuple[str, str], int]:
-    """Lengths by name: what grows by rebinding (``LOG += line``) is a new object each time."""
-    return {
-        (module, name): len(value)
-        for module, namespace in namespaces()
-        if module_kind(namespace) == "app"
-        for name, value in list(namespace.items())
-        if type(value) in _REBOUND
-    }
 
 
 def _lengths(objects: list[Any]) -> dict[int, int]:
@@ -179,6 +166,5 @@ def take_census() -> Census:
     return Census(
         lengths=_lengths(objects),
         types=count_types(objects),
-        names=_names_bound_by_the_app(),
         atexit_callbacks=atexit._ncallbacks(),
     )

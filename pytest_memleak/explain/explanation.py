@@ -10,7 +10,9 @@ from typing import TypeVar
 from pytest_memleak.explain import wording
 from pytest_memleak.explain.allocations import Lines, growing_lines
 from pytest_memleak.explain.cause import Cause, came_back, cause_of, is_little, reference
-from pytest_memleak.explain.holders import filling_note, find_holders, holder_finding
+from pytest_memleak.explain.filling import filling_note
+from pytest_memleak.explain.holder import holder_finding
+from pytest_memleak.explain.holders import find_holders
 from pytest_memleak.explain.lines import Line, line_finding
 from pytest_memleak.explain.native import Native, native_finding, native_leaks
 from pytest_memleak.explain.objects import (
@@ -29,8 +31,8 @@ HOLDER_ITERATIONS = 30
 _TLS_CLIENT = "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
 
 _NO_HOLDER = (
-    "no growing collection and no chain of objects was found: a frame or native code may hold them (a C "
-    "extension that forgets to drop a reference)"
+    "no growing collection that could hold it and no chain of objects was found: a frame or native code may "
+    "hold them (a C extension that forgets to drop a reference)"
 )
 
 _TRACE = "trace=True (--memcheck-trace) follows the lines through the whole run"
@@ -161,20 +163,23 @@ class _Inquiry:
 
     async def _holders(self) -> Watched:
         watched = await watch(self._step, self._requests, HOLDER_ITERATIONS, self._live)
-        holders = find_holders(watched)
+        holders = find_holders(watched, reference(self._growth), self._growth.iterations)
         types = growing_types(watched)
-        if not any(holder.name.owner == "app" for holder in holders):
-            linked = linked_holder(types)
+        if not any(holder.name.owner == "app" and not holder.is_small for holder in holders):
+            linked = linked_holder(types, watched)
             if linked is not None:
-                grown = next(number for kind, number in types if kind is linked[1])
-                self._findings.append(linked_finding(*linked, grown, watched))
+                self._findings.append(linked_finding(*linked, watched))
                 self._top_holder = linked[0].path
         self._findings += [holder_finding(holder, watched) for holder in holders]
-        if self._top_holder is None and holders:
+        if self._top_holder is None and holders and not holders[0].is_small:
             self._top_holder = holders[0].name.path
         extra = (types_finding(types, watched), uncollectable_finding(watched))
         self._findings += [finding for finding in extra if finding is not None]
-        notes = (filling_note(holder, watched) for holder in holders)
+        notes = (
+            filling_note(holder.name.path, holder.length, holder.limit, holder.grown / watched.iterations)
+            for holder in holders
+            if holder.limit is not None
+        )
         self._notes += [note for note in notes if note is not None]
         return watched
 

@@ -16,6 +16,13 @@ _MRO = type.__dict__["__mro__"]
 _MODULE = type.__dict__["__module__"]
 _QUALNAME = type.__dict__["__qualname__"]
 _NAMESPACE = type.__dict__["__dict__"]
+_FLAGS = type.__dict__["__flags__"]
+_IMMUTABLE, _HEAP = 1 << 8, 1 << 9
+
+# Types of Python's own library that keep memory of a C library's behind them.
+_WITH_NATIVE_MEMORY = frozenset(
+    ("_ssl", "ssl", "sqlite3", "_sqlite3", "zlib", "_bz2", "_lzma", "_hashlib", "pyexpat", "mmap", "_ctypes")
+)
 
 
 def mro(kind: type) -> tuple[type, ...]:
@@ -40,9 +47,34 @@ def module_name(kind: type) -> str:
     return found if type(found) is str else ""
 
 
+def qualified_name(kind: type) -> str:
+    """The name of a class inside its module."""
+    name: str = _QUALNAME.__get__(kind)
+    return name
+
+
+def is_written_in_c(kind: type) -> bool:
+    """Whether a type comes from C code; a class of Python's can be changed and lives on the heap."""
+    flags: int = _FLAGS.__get__(kind)
+    return flags & (_IMMUTABLE | _HEAP) != _HEAP
+
+
+def hides_memory(kind: type) -> bool:
+    """Whether instances may keep memory that ``__sizeof__`` does not tell: those of types from C extensions."""
+    for base in mro(kind):
+        module = module_name(base)
+        if module in _WITH_NATIVE_MEMORY:
+            return True
+        if module.partition(".")[0] in sys.stdlib_module_names or module == "__main__":
+            continue
+        if is_written_in_c(base) or not (module_file(module) or ".py").endswith(".py"):
+            return True
+    return False
+
+
 def class_name(kind: type) -> str:
     """``module.qualname``; built-ins without the module."""
-    qualname: str = _QUALNAME.__get__(kind)
+    qualname = qualified_name(kind)
     module = module_name(kind)
     return qualname if module in ("builtins", "") else f"{module}.{qualname}"
 

@@ -12,12 +12,14 @@ import collections
 import contextlib
 import gc
 import sys
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pytest_memleak.explain.census import count_types, take_census
-from pytest_memleak.explain.static import class_name
+from pytest_memleak.explain.rebound import measure_bound
+from pytest_memleak.explain.vocabulary import Vocabulary
 
 K = TypeVar("K")
 Step = Callable[[], Awaitable[object]]
@@ -34,8 +36,9 @@ class Watched:
     Args:
         iterations: how many iterations were watched.
         requests: how many requests they sent.
-        collections: growth in entries by object id.
-        names: growth in entries by (module, name), for what grows by rebinding.
+        collections: growth in entries in the first and in the second stretch, by object id; no stretch shrank.
+        names: growth in entries by path, for what grows by rebinding.
+        depths: growth in depth by path, for what refers to its predecessor.
         types: growth in objects by type id; only types that grew in both stretches.
         atexit_callbacks: growth in functions registered with `atexit`.
         cycle_bytes: bytes per iteration that only ``gc.collect()`` freed.
@@ -46,8 +49,9 @@ class Watched:
 
     iterations: int
     requests: int
-    collections: dict[int, int]
-    names: dict[tuple[str, str], int]
+    collections: dict[int, tuple[int, int]]
+    names: dict[str, int]
+    depths: dict[str, int]
     types: dict[int, int]
     atexit_callbacks: int
     cycle_bytes: float
@@ -74,10 +78,10 @@ async def watch(
     gc.collect()
     uncollectable = len(gc.garbage)
     first_request = requests()
-    before = take_census()
-    cycle_bytes, cycle_types = await _watch_cycles(step, half)
+    before, bound_before = take_census(), measure_bound()
+    cycle_bytes, cycle_types = await _watch_cycles(step, half, live)
     await _finalize()
-    middle = take_census()
+    middle, bound_middle = take_census(), measure_bound()
     with out_of_sight():
         gc.collect()  # the free lists that the census filled
         began = live() if live else 0.0
@@ -86,18 +90,20 @@ async def watch(
         gc.collect()
         await _finalize()
         live_bytes = (live() - began) / half if live else None
-    after = take_census()
+    after, bound_after = take_census(), measure_bound()
+    words = Vocabulary()
     return Watched(
         iterations=2 * half,
         requests=requests() - first_request,
-        collections=_grown_twice(before.lengths, middle.lengths, after.lengths),
-        names=_grown_twice(before.names, middle.names, after.names),
+        collections=_grown(before.lengths, middle.lengths, after.lengths),
+        names=_grown_twice(bound_before.lengths, bound_middle.lengths, bound_after.lengths),
+        depths=_grown_twice(bound_before.depths, bound_middle.depths, bound_after.depths),
         types=_grown_twice(before.types, middle.types, after.types, new=True),
         atexit_callbacks=after.atexit_callbacks - before.atexit_callbacks,
         cycle_bytes=cycle_bytes,
         cycle_types=cycle_types,
         live_bytes=live_bytes,
-        uncollectable=tuple(class_name(type(item)) for item in gc.garbage[uncollectable:]),
+        uncollectable=tuple(words.class_name(type(item)) for item in gc.garbage[uncollectable:]),
     )
 
 
@@ -109,8 +115,11 @@ async def _finalize() -> None:
         await asyncio.sleep(0)
 
 
-async def _watch_cycles(step: Step, iterations: int) -> tuple[float, tuple[tuple[str, float], ...]]:
+async def _watch_cycles(
+    step: Step, iterations: int, live: Callable[[], float] | None
+) -> tuple[float, tuple[tuple[str, float], ...]]:
     """Run iterations without the collector, then collect: what goes then was cyclic garbage."""
+    read = live or _block_bytes
     with out_of_sight():
         was_enabled = gc.isenabled()
         gc.disable()
@@ -120,14 +129,30 @@ async def _watch_cycles(step: Step, iterations: int) -> tuple[float, tuple[tuple
         finally:
             if was_enabled:
                 gc.enable()
-        counts = _type_counts()
-        blocks = sys.getallocatedblocks()
+        objects = gc.get_objects()
+        counts = count_types(objects)
+        kinds = {id(kind): weakref.ref(kind) for kind in map(type, objects)}
+        del objects
+        held = read()
+        gc.collect(1)  # all that is new; a full collection would empty the free lists too, which are no cycles
+        freed_bytes = max(0.0, held - read())
         gc.collect()
-        freed_bytes = max(0, blocks - sys.getallocatedblocks()) * BYTES_PER_BLOCK
-        left = _type_counts()
-    gone = {name: counts[name] - left.get(name, 0) for name in counts if counts[name] > left.get(name, 0)}
+        left = count_types(gc.get_objects())
+    if was_enabled:  # then nobody is told of the types
+        return freed_bytes / iterations, ()
+    words = Vocabulary()
+    gone = collections.Counter[str]()
+    for key, number in counts.items():
+        if number <= left.get(key, 0):
+            continue
+        kind = kinds[key]()
+        gone[words.class_name(kind) if kind is not None else "classes made at run time"] += number - left.get(key, 0)
     ranked = sorted(gone.items(), key=lambda entry: (-entry[1], entry[0]))
     return freed_bytes / iterations, tuple((name, number / iterations) for name, number in ranked[:6])
+
+
+def _block_bytes() -> float:
+    return sys.getallocatedblocks() * BYTES_PER_BLOCK
 
 
 @contextlib.contextmanager
@@ -140,15 +165,6 @@ def out_of_sight() -> Iterator[None]:
         gc.unfreeze()
 
 
-def _type_counts() -> dict[str, int]:
-    objects = gc.get_objects()
-    kinds = {id(kind): kind for kind in map(type, objects)}
-    counts = collections.Counter[str]()
-    for key, number in count_types(objects).items():
-        counts[class_name(kinds[key])] += number
-    return counts
-
-
 def _grown_twice(before: dict[K, int], middle: dict[K, int], after: dict[K, int], *, new: bool = False) -> dict[K, int]:
     """Growth of what grew in both stretches; with `new`, what was absent at first counts as 0."""
     absent = 0 if new else sys.maxsize
@@ -156,4 +172,13 @@ def _grown_twice(before: dict[K, int], middle: dict[K, int], after: dict[K, int]
         key: last - first
         for key, last in after.items()
         if (first := before.get(key, absent)) < middle.get(key, 0) < last
+    }
+
+
+def _grown(before: dict[int, int], middle: dict[int, int], after: dict[int, int]) -> dict[int, tuple[int, int]]:
+    """Growth in each stretch, of what was there all the time, grew and never shrank."""
+    return {
+        key: (then - first, last - then)
+        for key, last in after.items()
+        if (first := before.get(key, sys.maxsize)) <= (then := middle.get(key, 0)) <= last and first < last
     }

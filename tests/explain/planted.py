@@ -122,7 +122,8 @@ def explain_plant(name: str) -> Explanation:
 
 def in_fresh_process(name: str, *, extension: str = "", hash_seed: str = "0") -> dict[str, object]:
     """Explain a plant in a process of its own."""
-    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": extension}
+    paths = os.pathsep.join(filter(None, (extension, os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": paths}
     command = [sys.executable, str(HERE / "planted.py"), name]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if answer.returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import pathlib
 import sys
 import tracemalloc
 import types
@@ -40,13 +41,18 @@ def explained(work: Callable[[], object], facts: GrowthFacts = FACTS) -> Explana
 
 
 @pytest.fixture
-def module() -> Iterator[types.ModuleType]:
-    """An empty module of the app's, imported as ``planted_module``."""
+def module(tmp_path: pathlib.Path) -> Iterator[types.ModuleType]:
+    """An empty module of the app's, imported as ``planted_module``; the words that its source has."""
     made = types.ModuleType("planted_module")
-    made.__file__ = __file__
+    source = tmp_path / "planted_module.py"
+    source.write_text(WORDS)
+    made.__file__ = str(source)
     sys.modules[made.__name__] = made
     yield made
     del sys.modules[made.__name__]
+
+
+WORDS = "HOLDER = USERS = REGISTRY = RECENT = STATE = SEEN = rows = 'known_word'"
 
 
 class Jealous(dict):  # type: ignore[type-arg]
@@ -89,7 +95,7 @@ def test_finds_what_was_frozen(module: types.ModuleType) -> None:
     gc.collect()
     gc.freeze()
     try:
-        assert explained(lambda: holder.append(object())).top_holder == "planted_module.HOLDER"
+        assert explained(lambda: holder.append(bytes(2_000))).top_holder == "planted_module.HOLDER"
     finally:
         gc.unfreeze()
 
@@ -167,7 +173,7 @@ def test_prints_keys_only_when_they_are_words_of_the_code(module: types.ModuleTy
 def test_prints_attributes_only_when_they_are_words_of_the_code(module: types.ModuleType) -> None:
     module.REGISTRY = registry = types.SimpleNamespace()
     setattr(registry, "user_" + "77", [])
-    explanation = explained(lambda: vars(registry)["user_" + "77"].append(object()))
+    explanation = explained(lambda: vars(registry)["user_" + "77"].append(bytes(2_000)))
     assert explanation.top_holder == "planted_module.REGISTRY[...]"
 
 
@@ -219,9 +225,10 @@ def test_cycles_are_told_when_the_collector_is_off() -> None:
             self.itself = self
             self.weight = [0.0] * 100
 
+    facts = dataclasses.replace(FACTS, rss_bytes_per_iteration=500, live_bytes_per_iteration=500)
     gc.disable()
     try:
-        explanation = explained(lambda: Knot())
+        explanation = explained(lambda: Knot(), facts)
         assert not gc.isenabled()
     finally:
         gc.enable()
@@ -255,7 +262,7 @@ def test_growing_threads_locals_of_other_threads_are_named(module: types.ModuleT
     def serve() -> None:
         state.rows = []
         while (job := jobs.get()) is not None:
-            state.rows.append([job])
+            state.rows.append([job] * 250)
             done.put(job)
 
     def work() -> None:

@@ -9,6 +9,7 @@ import pytest
 PLANTS = (
     "app_factory",
     "app_state",
+    "callbacks",
     "class_tasks",
     "closure_list",
     "context_value",
@@ -18,6 +19,7 @@ PLANTS = (
     "kept_documents",
     "linked_nodes",
     "rebound_text",
+    "tenants",
     "weak_values",
     "worker_local",
 )
