@@ -171,8 +171,8 @@ class _Inquiry:
                 self._findings.append(linked_finding(*linked, watched))
                 self._top_holder = linked[0].path
         self._findings += [holder_finding(holder, watched) for holder in holders]
-        if self._top_holder is None and holders and not holders[0].is_small:
-            self._top_holder = holders[0].name.path
+        if self._top_holder is None:
+            self._top_holder = next((holder.name.path for holder in holders if holder.may_lead), None)
         extra = (types_finding(types, watched), uncollectable_finding(watched))
         self._findings += [finding for finding in extra if finding is not None]
         notes = (

@@ -17,6 +17,10 @@ _SMALL = 0.05
 _PASSING = 0.5
 
 
+_WEAK = frozenset({"weakref.WeakSet", "_weakrefset.WeakSet", "weakref.WeakValueDictionary"})
+_WEAK_KEYS = "weakref.WeakKeyDictionary"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
     """One growing collection, or several under one path.
@@ -45,13 +49,18 @@ class Holder:
 
     @property
     def is_weak(self) -> bool:
-        """A weak collection does not keep its entries alive: something else does."""
-        return "Weak" in self.kind
+        """Whether something else keeps its entries alive; the values of a WeakKeyDictionary are kept by itself."""
+        return self.kind in _WEAK
 
     @property
     def is_small(self) -> bool:
         """Whether it is known to hold next to nothing of the growth."""
         return self.share < _SMALL and not self.entry.is_lower_bound
+
+    @property
+    def may_lead(self) -> bool:
+        """Whether it may be named as what holds the growth."""
+        return not (self.is_weak or self.is_small)
 
     @property
     def rank(self) -> tuple[bool, bool, bool, float, str]:
@@ -71,6 +80,8 @@ def holder_finding(holder: Holder, watched: Watched) -> Finding:
         details.append(f"of type {holder.entry_kind}, {about} {wording.size(holder.entry.size_bytes)} each")
     if holder.is_weak:
         details.append("a weak collection keeps nothing alive: something else holds its entries")
+    elif holder.kind == _WEAK_KEYS:
+        details.append("its values are kept: one that refers to its key keeps the entry for ever")
     path = holder.name.path
     return Finding(
         kind="holder",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pytest_memleak.explain.filling import filling_note
-from pytest_memleak.explain.holder import Holder
+from pytest_memleak.explain.holder import Holder, holder_finding
 from pytest_memleak.explain.holders import find_holders
 from pytest_memleak.explain.objects import cycles_finding, growing_types, linked_holder, types_finding
 from pytest_memleak.explain.watch import Watched, watch
@@ -355,3 +355,27 @@ def work():
     finding = cycles_finding(seen)
     assert finding is not None
     assert "shop.Knot: 1 objects per iteration" in finding.details
+
+
+def test_a_weak_collection_never_leads_and_weak_keys_keep_their_values(shop: Any) -> None:
+    shop.write(
+        "import weakref\n"
+        "class Key: pass\n"
+        "SEEN, VALUES, ROOTS = weakref.WeakSet(), weakref.WeakKeyDictionary(), {}\n"
+        "def note(keep):\n"
+        "    key = Key()\n"
+        "    SEEN.add(key)\n"
+        "    if keep: ROOTS[id(key)] = key\n"
+        "    else: VALUES[key] = [key]\n"
+    )
+    found = holders(lambda: shop.note(keep=True))
+    assert not named(found, "shop.SEEN").may_lead
+    assert named(found, "shop.ROOTS").may_lead
+
+    values = named(holders(lambda: shop.note(keep=False)), "shop.VALUES")
+    assert values.may_lead
+    assert "its values are kept: one that refers to its key keeps the entry for ever" in details(values)
+
+
+def details(holder: Holder) -> tuple[str, ...]:
+    return holder_finding(holder, watched(lambda: None)).details
