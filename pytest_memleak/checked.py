@@ -8,7 +8,6 @@ import functools
 import inspect
 import itertools
 import sys
-import traceback
 import unittest
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +24,7 @@ from pytest_memleak.isolation import exchange_of
 from pytest_memleak.options import Options, item_settings
 from pytest_memleak.outputs import Outputs
 from pytest_memleak.progress import ProgressLine
+from pytest_memleak.reasons import in_one_line, reason_of
 from pytest_memleak.report import junit, text
 from pytest_memleak.run import LeakRun, Surroundings
 from pytest_memleak.settings import Settings, SettingsError
@@ -222,7 +222,7 @@ class CheckedTest:
             # The last word when the process dies in the middle of the test.
             said = "the process that ran the test ended in the middle of it"
             if report.failed:
-                said = f"setup failed: {_reason(report).removeprefix(f'{self.item.nodeid}: ')}"
+                said = f"setup failed: {reason_of(report).removeprefix(f'{self.item.nodeid}: ')}"
             verdict = Verdict(outcome="error", message=said, settings=self.settings)
             if report.failed:
                 self._keep(verdict)
@@ -305,18 +305,6 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
             pytest.fail(str(error), pytrace=False)
 
     return once
-
-
-def _reason(report: pytest.TestReport) -> str:
-    """Type and message of what failed; where pytest tells no exception, its last line."""
-    if crash := getattr(report.longrepr, "reprcrash", None):
-        return str(crash.message).partition("\n")[0]
-    return report.longreprtext.strip().rpartition("\n")[2]
-
-
-def in_one_line(error: BaseException) -> str:
-    """Type and message of an exception."""
-    return traceback.format_exception_only(error)[0].partition("\n")[0]
 
 
 def _skipped(verdict: Verdict, error: BaseException) -> Verdict:

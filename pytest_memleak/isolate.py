@@ -15,11 +15,12 @@ from typing import Any
 
 import pytest
 
-from pytest_memleak.checked import CheckedTest, in_one_line, keep_verdict, show_in_page
+from pytest_memleak.checked import CheckedTest, keep_verdict, show_in_page
 from pytest_memleak.exchange import Exchange
 from pytest_memleak.isolation import VARIABLE, arguments
 from pytest_memleak.judge.memory import Readings
 from pytest_memleak.judge.outcome import Measured, failed
+from pytest_memleak.reasons import in_one_line
 from pytest_memleak.sense.memory import memory_limit_bytes
 from pytest_memleak.simtime import real_perf_counter
 
