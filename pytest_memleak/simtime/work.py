@@ -12,6 +12,8 @@ from concurrent.futures import Future
 from types import CodeType
 from typing import Any, NamedTuple, TypeVar
 
+from .stance import Stance, stance_of
+
 T = TypeVar("T")
 
 
@@ -53,6 +55,10 @@ class Work:
     def waits(self) -> bool:
         """Whether it cannot go on before others do: then those hold the clock, or nobody does."""
         return False
+
+    def stance(self) -> Stance | None:
+        """Where its thread is asleep for real, None while it moves or has none."""
+        return None
 
     @property
     def site(self) -> Hashable:
@@ -191,6 +197,10 @@ class ThreadWork(Work):
     def over(self) -> bool:
         thread = self._thread()
         return thread is None or (thread.ident is not None and not thread.is_alive())
+
+    def stance(self) -> Stance | None:
+        thread = self._thread()
+        return None if thread is None else stance_of(thread)
 
     @property
     def site(self) -> Hashable:

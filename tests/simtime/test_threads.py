@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import gc
+import queue
 import threading
 import time
 import warnings
@@ -125,6 +126,57 @@ async def test_a_woken_thread_settles_before_time_moves_on(clock):
     threading.Thread(target=job, daemon=True).start()
     await clock.advance(10)
     assert log == [float(second) for second in range(1, 11)]
+
+
+def resting_worker(jobs, clock, log):
+    """A thread that rests after each job, as the one that closes the channels of pycares does."""
+
+    def work():
+        while True:
+            jobs.get()
+            real_work(0.001)
+            log.append(clock.now)
+            time.sleep(1)
+
+    threading.Thread(target=work, daemon=True).start()
+
+
+@pytest.mark.parametrize("kind", [queue.Queue, queue.SimpleQueue])
+@pytest.mark.clock(patience=2)
+@pytest.mark.filterwarnings("ignore:.*is still running:pytest_memleak.simtime.SimulatedTimeWarning")
+async def test_a_thread_that_waits_for_its_next_job_is_waited_for_once(clock, kind):
+    jobs, log = kind(), []
+    resting_worker(jobs, clock, log)
+    started = real_monotonic()
+    for step in range(20):
+        for _ in range(5):
+            jobs.put(None)
+        await clock.advance_to((step + 1) * STEP_S)
+    assert real_monotonic() - started < 10  # a patience for each step would be 40
+    assert log == [step * STEP_S + second for step in range(20) for second in range(5)]
+
+
+@pytest.mark.parametrize("kind", [queue.Queue, queue.SimpleQueue])
+@pytest.mark.clock(patience=0.2)
+async def test_a_job_given_to_a_waiting_thread_is_done_before_time_moves_on(clock, kind):
+    """However long the thread had been silent, and with no timer near that would hold the clock."""
+    jobs, log = kind(), []
+    resting_worker(jobs, clock, log)
+    for step in range(200):
+        await clock.advance_to(step * STEP_S)
+        jobs.put(None)
+    await clock.advance(STEP_S)
+    assert log == [step * STEP_S for step in range(200)]
+
+
+@pytest.mark.clock(patience=0.2)
+async def test_a_thread_that_waits_for_another_is_not_worth_a_warning(clock):
+    jobs, log = queue.Queue(), []
+    resting_worker(jobs, clock, log)
+    jobs.put(None)
+    with warnings.catch_warnings(action="error"):
+        await clock.advance(STEP_S)
+    assert log == [0.0]
 
 
 async def test_threads_and_timers_fire_in_one_order(clock):
