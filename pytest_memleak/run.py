@@ -180,8 +180,9 @@ class LeakRun:
                 explanation = await self._explain(body, memory, measured, decided, caught)
                 with self._deadline:
                     await self.drive.stop()
-                await self._settle()
-                self._watch.after_shutdown()
+                if self.drive.has_shutdown:
+                    await self._settle()
+                    self._watch.after_shutdown()
                 return replace(day, explanation=explanation)
         finally:
             memory.end()

@@ -128,6 +128,7 @@ class AppUnderTest:
         self.recorded: dict[str, RecordedRequest] | None = None
         self._lifespan: _Lifespan | None = None
         self._runs_lifespan = True
+        self.has_shutdown = True
         self.restarted = False
         self._starting: asyncio.Lock | None = None
 
@@ -165,6 +166,7 @@ class AppUnderTest:
                 lifespan = _Lifespan(self.app, self.hint)
                 await lifespan.start()
                 self._lifespan = lifespan
+                self.has_shutdown = lifespan.is_spoken
 
     async def stop(self) -> None:
         """Run the lifespan's shutdown, if it was started.
@@ -244,6 +246,7 @@ class _Lifespan:
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
+        self.is_spoken = False  # whether the app has answered
         self._failure: str | None = None
         self._error: BaseException | None = None
         self.state: dict[str, Any] = {}
@@ -294,6 +297,7 @@ class _Lifespan:
 
     async def _send(self, message: Message) -> None:
         kind = message["type"]
+        self.is_spoken = True
         if kind.endswith(".failed"):
             self._failure = message.get("message") or "the app gave no reason"
         (self._started if kind.startswith("lifespan.startup") else self._stopped).set()

@@ -97,6 +97,11 @@ class Drive:
         return self._app is not None
 
     @property
+    def has_shutdown(self) -> bool:
+        """Whether there is an end at which clients are to be closed; an app without a lifespan is never told of one."""
+        return self._app is None or self._app.has_shutdown
+
+    @property
     def requests(self) -> int:
         """Requests counted so far."""
         return self._app.requests if self._app else 0

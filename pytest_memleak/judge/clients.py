@@ -58,6 +58,7 @@ class ClientJudge:
                 yield self._unclosed(group, "open after the shutdown; none made since the startup may be")
         yield from self._dropped()
         yield from self._earlier()
+        yield from self._without_shutdown()
 
     def _rise(self, group: ClientGroup) -> float | None:
         """The births of the survivors per iteration, where they reach from early to late and the
@@ -118,6 +119,20 @@ class ClientJudge:
                     kind="unclosed_client",
                     summary=f"{_number(len(group.births), group)} open, made before the run; not judged",
                     details=(),
+                )
+
+    def _without_shutdown(self) -> Iterator[Finding]:
+        """What an app without a lifespan opened once: nothing ever tells it to close that."""
+        if self._readings.open_after_shutdown is not None:
+            return
+        owners = _owners(list(self._before.values()))
+        for key, group in self._before.items():
+            if key not in self._growing and self._tell(group, owners):
+                yield finding_at(
+                    group.site,
+                    kind="unclosed_client",
+                    summary=f"{_number(len(group.births), group)} open at the end; the app had no shutdown, not judged",
+                    details=tuple(self._made(group)),
                 )
 
     def _made(self, group: _Group) -> Iterator[str]:

@@ -346,3 +346,34 @@ def test_what_piles_up_until_the_day_would_never_end_is_told_at_once(project):
     report = " ".join((project.path / "leak_report.txt").read_text("utf-8").split())
     assert re.search(r"LEAK: \d+ asyncio tasks after \d\d iterations, .* rising by 1 per iteration", report)
     assert "of 1,440 iterations, not explained: one takes" in report
+
+
+@pytest.mark.parametrize("lifespan", [True, False], ids=["lifespan", "no lifespan"])
+def test_only_an_app_that_is_told_of_its_end_can_leave_a_client_open(project, lifespan):
+    source = f"""
+        import httpx, pytest
+
+        kept = []
+
+        async def app(scope, receive, send):
+            while {lifespan} and scope["type"] == "lifespan":
+                kind = (await receive())["type"]
+                await send({{"type": f"{{kind}}.complete"}})
+            if scope["type"] != "http":
+                return
+            if not kept:
+                kept.append(httpx.AsyncClient(verify=False))
+            await send({{"type": "http.response.start", "status": 200, "headers": []}})
+            await send({{"type": "http.response.body"}})
+
+        @pytest.fixture
+        def memleak_app():
+            return app
+
+        MARK
+        async def test_it(memleak_client):
+            await memleak_client.get("/")
+        """
+    report = run(project, source, **({"failed": 1} if lifespan else {"passed": 1}))
+    told = "open after the shutdown; none made since" if lifespan else "open at the end; the app had no shutdown"
+    assert f"1 httpx.AsyncClient {told}" in " ".join(report.split())
