@@ -12,7 +12,9 @@ import tracemalloc
 import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import httpx
 import pytest
 
 from pytest_memleak.explain import explain
@@ -215,6 +217,30 @@ def test_blocks_that_are_renewed_are_no_growth() -> None:
     cause = explained(work).cause
     assert cause is not None
     assert float(cause.removeprefix("Python objects: ").partition(" kB per iteration")[0]) < 4
+
+
+def test_what_the_tests_client_keeps_is_told_where_nothing_else_grows() -> None:
+    """An app that sets a new cookie each time fills the client's jar: Python's memory, and not native."""
+    sent = 0
+
+    async def app(scope: dict[str, object], receive: object, send: Callable[[dict[str, object]], Any]) -> None:
+        nonlocal sent
+        sent += 1
+        cookie = (b"set-cookie", b"key%d=value" % sent)
+        await send({"type": "http.response.start", "status": 200, "headers": [cookie]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def explain_client() -> Explanation:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t.org") as client:
+
+            async def step() -> None:
+                await client.get("/")
+
+            return await explain(step, growth=FACTS, requests=lambda: sent, root=".")
+
+    explanation = asyncio.run(explain_client())
+    assert explanation.cause is not None
+    assert explanation.cause.startswith("Python objects")
 
 
 def test_lines_that_keep_more_than_the_growth_are_doubted() -> None:
