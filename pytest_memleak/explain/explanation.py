@@ -245,8 +245,8 @@ class _Inquiry:
         client of the test: a holder that is not the test's own knows better.
         """
         kept = as_live_bytes(line.bytes_per_iteration, line.blocks_per_iteration)
-        if kept < LEAST * reference(self._growth):
-            return False
+        if not line.is_app and kept < LEAST * reference(self._growth):
+            return False  # an app's line that keeps as little may enlarge the list that holds the rest
         if not self._requests():
             return True
         held_elsewhere = self._top_holder is not None and Path(line.site.path).stem not in self._top_holder
