@@ -95,7 +95,7 @@ def package_of(path: str) -> str | None:
     """The top-level package directory or module an installed file belongs to, e.g. ``httpx``."""
     for marker in _INSTALLED:
         if marker in path:
-            return path.rpartition(marker)[2].partition(os.sep)[0].removesuffix(".py")
+            return path.rpartition(marker)[2].partition(os.sep)[0].partition(".")[0]
     return None
 
 

@@ -11,8 +11,12 @@ from pytest_memleak.model import GrowthFacts
 Kind = Literal["python", "native", "mixed", "fragmentation", "maps", "first_touch", "threads", "unknown"]
 
 # The lines' sum and the sensors disagree by a few per cent (arena and dict resizes).
-_MOST = 0.6
-_LITTLE = 0.25
+MOST = 0.6
+LITTLE = 0.25
+# What keeps less of it is not the answer.
+LEAST = 0.05
+# Where the lines' sum is less of the growth than that, the sentence says how much.
+_NEARLY_ALL = 0.8
 # Of less than that per iteration a few iterations say little.
 _CLEAR_BYTES = 2_000
 
@@ -35,12 +39,12 @@ def reference(growth: GrowthFacts) -> float:
     """The growth to be explained, bytes per iteration: live bytes, or RSS where it alone grows."""
     live = growth.live_bytes_per_iteration or 0.0
     rss = growth.rss_bytes_per_iteration
-    return live if growth.on_live_bytes or live > _LITTLE * rss else rss
+    return live if growth.on_live_bytes or live > LITTLE * rss else rss
 
 
 def is_little(growth: GrowthFacts, python_bytes_per_iteration: float) -> bool:
     """Whether Python's allocators account for so little of the growth that something else is what grows."""
-    return python_share(growth, python_bytes_per_iteration) < _LITTLE
+    return python_share(growth, python_bytes_per_iteration) < LITTLE
 
 
 def came_back(growth: GrowthFacts, live_bytes_per_iteration: float | None) -> bool:
@@ -51,9 +55,9 @@ def came_back(growth: GrowthFacts, live_bytes_per_iteration: float | None) -> bo
         live_bytes_per_iteration: growth seen by the explanation; None when it is unknown.
     """
     live = growth.live_bytes_per_iteration or 0.0
-    on_live = growth.on_live_bytes or live > _LITTLE * growth.rss_bytes_per_iteration
+    on_live = growth.on_live_bytes or live > LITTLE * growth.rss_bytes_per_iteration
     known = live_bytes_per_iteration is not None and on_live
-    return not known or live < _CLEAR_BYTES or (live_bytes_per_iteration or 0.0) >= _LITTLE * live
+    return not known or live < _CLEAR_BYTES or (live_bytes_per_iteration or 0.0) >= LITTLE * live
 
 
 def cause_of(
@@ -72,27 +76,29 @@ def cause_of(
         The kind and one sentence with its numbers.
     """
     live = growth.live_bytes_per_iteration
-    beside_rss = live is not None and live <= _LITTLE * growth.rss_bytes_per_iteration
+    beside_rss = live is not None and live <= LITTLE * growth.rss_bytes_per_iteration
     only_rss = beside_rss and not growth.on_live_bytes
     share = python_share(growth, max(python_bytes_per_iteration, python_live_bytes_per_iteration))
-    if only_rss and share < _MOST:
+    whole, known = wording.size(reference(growth)), wording.size(python_bytes_per_iteration)
+    if only_rss and share < MOST:
         return _rss_alone(growth)
-    if share >= _MOST:
-        text = f"Python objects: {wording.size(python_bytes_per_iteration)} per iteration stay allocated"
-        return Cause(kind="python", sentence=text + _left_open(growth))
-    whole = wording.size(reference(growth))
-    if share >= _LITTLE:
+    if share >= MOST:
+        told = python_share(growth, python_bytes_per_iteration) >= _NEARLY_ALL
         text = (
-            f"Python objects and native memory together: {wording.size(python_bytes_per_iteration)} of "
-            f"{whole} per iteration are Python objects, the rest is native"
+            f"Python objects: {known} per iteration stay allocated"
+            if told
+            else f"Python objects: {known} of {whole} per iteration stay allocated, the rest is not explained"
+        )
+        return Cause(kind="python", sentence=text + _left_open(growth))
+    if share >= LITTLE:
+        text = (
+            f"Python objects and native memory together: {known} of {whole} per iteration are Python objects, "
+            "the rest is native"
         )
         return Cause(kind="mixed", sentence=text + _left_open(growth))
     if reference(growth) <= 0:
         return Cause(kind="unknown", sentence="no growth that a kind could be named for")
-    text = (
-        f"native allocations: {whole} per iteration, of which Python's allocators know "
-        f"{wording.size(python_bytes_per_iteration)}"
-    )
+    text = f"native allocations: {whole} per iteration, of which Python's allocators know {known}"
     return Cause(kind="native", sentence=text + _left_open(growth))
 
 

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from pytest_memleak.explain import wording
-from pytest_memleak.explain.allocations import Lines, growing_lines
-from pytest_memleak.explain.cause import Cause, came_back, cause_of, is_little, reference
+from pytest_memleak.explain.allocations import Lines, as_live_bytes, growing_lines
+from pytest_memleak.explain.cause import (
+    LEAST,
+    LITTLE,
+    MOST,
+    Cause,
+    came_back,
+    cause_of,
+    is_little,
+    python_share,
+    reference,
+)
 from pytest_memleak.explain.filling import filling_note
 from pytest_memleak.explain.holder import holder_finding
 from pytest_memleak.explain.holders import find_holders
@@ -25,7 +35,7 @@ from pytest_memleak.explain.objects import (
 )
 from pytest_memleak.explain.routes import RecordRoutes, rank_routes, routes_note
 from pytest_memleak.explain.watch import Step, Watched, out_of_sight, watch
-from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth
+from pytest_memleak.model import Explanation, Finding, GrowthFacts, RouteGrowth, Site
 
 HOLDER_ITERATIONS = 30
 _TLS_CLIENT = "a client with default TLS settings holds about 0.8 MiB outside Python's memory (its SSLContext)"
@@ -107,8 +117,8 @@ class _Inquiry:
             cause = self._cause(lines)
             if cause.kind in ("native", "maps"):
                 self._top_line = None  # the little that Python keeps is not what grows
-            if cause.kind in ("native", "mixed", "maps", "unknown"):
-                await self._part("the search for native allocations", self._native)
+            if cause.kind in ("native", "mixed", "maps", "unknown") or self._is_in_doubt(cause, lines):
+                cause = await self._with_native(cause, lines or Lines())
             self._add_cycles(watched)
             ranked = await self._part("the ranking of routes", self._rank_routes) or ()
         except StepFailed as failed:
@@ -130,6 +140,31 @@ class _Inquiry:
         cause = cause_of(self._growth, known.bytes_per_iteration, known.live_bytes_per_iteration)
         if lines is None and cause.kind in ("native", "mixed", "python"):
             return Cause(kind="unknown", sentence="unknown: Python's allocations could not be traced")
+        return cause
+
+    def _is_in_doubt(self, cause: Cause, lines: Lines | None) -> bool:
+        """Whether small objects explain the growth only if each counts as a middling one."""
+        seen = lines.bytes_per_iteration if lines else 0.0
+        return cause.kind == "python" and python_share(self._growth, seen) < MOST
+
+    async def _with_native(self, cause: Cause, lines: Lines) -> Cause:
+        """Ask memray; the cause as it is known then."""
+        native = await self._part("the search for native allocations", lambda: native_leaks(self._step)) or Native()
+        whole = reference(self._growth)
+        leaks = [leak for leak in native.leaks if leak.bytes_per_iteration >= LEAST * whole]
+        if cause.kind == "python":
+            if sum(leak.bytes_per_iteration for leak in leaks) < LITTLE * whole:
+                return cause
+            cause = cause_of(self._growth, lines.bytes_per_iteration)
+        elif not leaks and lines.harness:
+            lines = lines.with_harness()
+            cause = self._cause(lines)
+            self._tell_lines(lines)
+        self._findings = [native_finding(leak, self._root) for leak in leaks] + self._findings
+        if leaks and leaks[0].site:
+            self._top_line = self._place(leaks[0].site)
+        if native.note:
+            self._notes.append(native.note)
         return cause
 
     def _nothing_came_back(self, watched: Watched) -> Explanation:
@@ -186,16 +221,22 @@ class _Inquiry:
     async def _lines(self) -> Lines:
         with out_of_sight():
             lines = await growing_lines(self._step, reference(self._growth))
-        little = is_little(self._growth, lines.live_bytes_per_iteration)
-        whole = 0.0 if little else lines.bytes_per_iteration
-        findings = [line_finding(line, whole, self._root) for line in lines.rows]
-        self._findings = findings + self._findings
+        self._tell_lines(lines)
         site = next((line.site for line in lines.rows if self._may_lead(line)), None)
         if site is not None:
-            self._top_line = f"{wording.place(site.path, self._root)}:{site.line}"
+            self._top_line = self._place(site)
         if lines.note:
             self._notes.append(lines.note)
         return lines
+
+    def _tell_lines(self, lines: Lines) -> None:
+        little = is_little(self._growth, lines.live_bytes_per_iteration)
+        whole = 0.0 if little else lines.bytes_per_iteration
+        findings = [line_finding(line, whole, self._root) for line in lines.rows]
+        self._findings = findings + [finding for finding in self._findings if finding.kind != "allocation"]
+
+    def _place(self, site: Site) -> str:
+        return f"{wording.place(site.path, self._root)}:{site.line}"
 
     def _may_lead(self, line: Line) -> bool:
         """Whether a line may be named as the one that leaks.
@@ -203,22 +244,13 @@ class _Inquiry:
         Freed blocks are reused, and tracemalloc credits a small leak to whoever asked for them first, often the
         client of the test: a holder that is not the test's own knows better.
         """
-        if line.is_harness:
-            return False
+        kept = as_live_bytes(line.bytes_per_iteration, line.blocks_per_iteration)
+        if not line.is_app and kept < LEAST * reference(self._growth):
+            return False  # an app's line that keeps as little may enlarge the list that holds the rest
         if not self._requests():
             return True
         held_elsewhere = self._top_holder is not None and Path(line.site.path).stem not in self._top_holder
         return not (line.is_driver and line.inside and held_elsewhere)
-
-    async def _native(self) -> Native:
-        native = await native_leaks(self._step)
-        self._findings = [native_finding(leak, self._root) for leak in native.leaks] + self._findings
-        site = native.leaks[0].site if native.leaks else None
-        if site is not None:
-            self._top_line = f"{wording.place(site.path, self._root)}:{site.line}"
-        if native.note:
-            self._notes.append(native.note)
-        return native
 
     async def _rank_routes(self) -> tuple[RouteGrowth, ...]:
         routes = await self._routes(self._step) if self._routes else {}

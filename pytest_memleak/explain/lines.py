@@ -70,6 +70,14 @@ class Line:
         return False
 
 
+def dependency_frame(stack: Stack) -> Place | None:
+    """The innermost line of a dependency on a stack that only the standard library's lead to, tools left out."""
+    for place in stack:
+        if kind_of(place[0]) != "python":
+            return place if kind_of(place[0]) == "dependency" and not is_tool(package_of(place[0]) or "") else None
+    return None
+
+
 def app_frame(stack: Stack) -> Place | None:
     """The app's innermost line on a stack; None when the stack leaves the app before one is met."""
     for place in stack:
@@ -79,6 +87,13 @@ def app_frame(stack: Stack) -> Place | None:
         if kind == "app":
             return place
     return None
+
+
+def inside_door(paths: Sequence[str]) -> int:
+    """How many frames of a stack, given the innermost first, lie inside the app's door; all where it has none."""
+    kinds = [kind_of(path) for path in paths]
+    doors = (i for i, path in enumerate(paths) if kinds[i] == "plugin" or path.endswith(_ASGI_CLIENT))
+    return next((i for i in doors if "app" in kinds[:i]), len(paths))
 
 
 def is_driver(stack: Stack) -> bool:
@@ -94,7 +109,7 @@ def is_driver(stack: Stack) -> bool:
 
 
 def attribute(leaves: Rates, stacks: Mapping[Place, Mapping[Stack, int]], *, steady: bool) -> list[Line]:
-    """Count the growth of each allocating line for the app's lines that lead to it."""
+    """Count the growth of each allocating line for the app's line that leads to it, else for a dependency's."""
     sums: dict[Place, list[float]] = {}
     inside: dict[Place, collections.Counter[Place]] = {}
     largest: dict[Place, tuple[float, Stack]] = {}
@@ -102,7 +117,7 @@ def attribute(leaves: Rates, stacks: Mapping[Place, Mapping[Stack, int]], *, ste
         ways = stacks.get(leaf) or {(leaf,): 1}
         total = sum(ways.values())
         for stack, weight in ways.items():
-            place = app_frame(stack) or leaf
+            place = app_frame(stack) or dependency_frame(stack) or leaf
             share = weight / total
             counted = sums.setdefault(place, [0.0, 0.0])
             counted[0] += size * share
@@ -171,12 +186,12 @@ def line_finding(line: Line, total_bytes: float, root: str, per: str = "iteratio
     source = linecache.getline(line.site.path, line.site.line).strip()
     details = [source] if source else []
     details += [
-        f"allocated inside {wording.place(site.path, root)}:{site.line} ({owner_of(site.path)})" for site in line.inside
+        f"allocated inside {wording.short(site.path, root)}:{site.line} ({owner_of(site.path)})" for site in line.inside
     ]
     callers = _callers(line.stack)
     if len(callers) > 1:
         details.append("stack, innermost first:")
-        details += [f"  {wording.place(site.path, root)}:{site.line}" for site in callers]
+        details += [f"  {wording.short(site.path, root)}:{site.line}" for site in callers]
     blocks = wording.counted(max(0.0, line.blocks_per_iteration), "allocation")
     share = wording.percent(line.bytes_per_iteration, total_bytes)
     return Finding(
@@ -195,8 +210,13 @@ def line_finding(line: Line, total_bytes: float, root: str, per: str = "iteratio
 
 
 def _callers(stack: Sequence[Site]) -> list[Site]:
-    """The frames that tell how an allocation is reached: out to the app's outermost, not the framework around it."""
+    """The frames that tell how an allocation is reached: out to the app's outermost, not the framework around it.
+
+    Outside of the app's door it is the test that calls.
+    """
     kinds = [kind_of(site.path) for site in stack]
+    stack = stack[: inside_door([site.path for site in stack])]
+    kinds = kinds[: len(stack)]
     last = max((i for i, kind in enumerate(kinds) if kind == "app"), default=len(stack) - 1)
     inner = zip(stack[: last + 1], kinds, strict=False)
     shown = (site for site, kind in inner if kind in ("app", "dependency") and not is_tool(package_of(site.path) or ""))

@@ -7,6 +7,8 @@ stacks; what is left of them, as often as there were iterations (or a multiple),
 from __future__ import annotations
 
 import gc
+import importlib.machinery
+import itertools
 import os
 import sys
 import tempfile
@@ -15,16 +17,22 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_memleak.explain import wording
+from pytest_memleak.explain.lines import inside_door
 from pytest_memleak.explain.reach import is_tool
+from pytest_memleak.explain.static import module_file
 from pytest_memleak.explain.watch import Step
 from pytest_memleak.model import Finding, Site
-from pytest_memleak.origin import kind_of, package_of
+from pytest_memleak.origin import kind_of, owner_of, package_of
 
 NATIVE_ITERATIONS = 10
 _ROWS = 3
 _FRAMES = 40
+_SHOWN = 12
+_EXTENSIONS = tuple(importlib.machinery.EXTENSION_SUFFIXES)
 _ALLOCATORS = frozenset(("malloc", "realloc", "calloc", "posix_memalign", "aligned_alloc", "memalign",
                          "valloc", "pvalloc", "operator new", "mmap"))  # fmt: skip
+
+Frame = tuple[str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +42,18 @@ class NativeLeak:
     Args:
         bytes_per_iteration: what it keeps.
         blocks_per_iteration: in how many allocations.
-        stack: ``function file:line``, the innermost frame first.
+        stack: function, file and line, the innermost frame first, out to the app's door.
         site: the app's line on the stack, else the innermost Python line.
         function: the innermost native function that is not an allocator.
+        owner: the dependency whose C code it is; None where the stack does not tell.
     """
 
     bytes_per_iteration: float
     blocks_per_iteration: float
-    stack: tuple[str, ...]
+    stack: tuple[Frame, ...]
     site: Site | None
     function: str
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +117,8 @@ def _repeated(records: Iterable[Any], python: set[int]) -> list[Any]:
 
 
 def _leak(record: Any) -> NativeLeak:
-    frames = record.hybrid_stack_trace(_FRAMES)
+    frames: list[Frame] = record.hybrid_stack_trace(_FRAMES)
+    frames = frames[: inside_door([path for _, path, _ in frames])]
     stack = [frame for frame in frames if not _is_of_the_run(frame[1]) and not _is_interpreter(frame[1])]
     stack = [frame for frame in stack if frame[0] != "<unknown>"]
     native = (name for name, path, _ in stack if not path.endswith(".py"))
@@ -118,10 +129,30 @@ def _leak(record: Any) -> NativeLeak:
     return NativeLeak(
         bytes_per_iteration=record.size / NATIVE_ITERATIONS,
         blocks_per_iteration=record.n_allocations / NATIVE_ITERATIONS,
-        stack=tuple(f"{name} {path}:{line}" for name, path, line in stack[:12]),
+        stack=tuple(stack[:_SHOWN]),
         site=Site(path=place[0], line=place[1]) if place else None,
         function=function,
+        owner=_owner(stack),
     )
+
+
+def _owner(stack: Iterable[Frame]) -> str | None:
+    """The dependency whose C code the innermost native frames are, with its version.
+
+    Debug symbols name the source by its place in the project, such as ``src/greenlet/greenlet.cpp``: of a loaded
+    extension module's package one folder or file has the name.
+    """
+    loaded = {
+        name.partition(".")[0]: path
+        for name in tuple(sys.modules)
+        if (path := module_file(name) or "").endswith(_EXTENSIONS) and kind_of(path) == "dependency"
+    }
+    for _, path, _ in itertools.takewhile(lambda frame: not frame[1].endswith(".py"), stack):
+        parts = (os.path.splitext(part)[0] for part in path.split("/"))
+        place = next((loaded[part] for part in parts if part in loaded), path)
+        if kind_of(place) == "dependency":
+            return owner_of(place)
+    return None
 
 
 def _by_site(leaks: Iterable[NativeLeak]) -> list[NativeLeak]:
@@ -152,13 +183,15 @@ def _is_interpreter(path: str) -> bool:
 def native_finding(leak: NativeLeak, root: str) -> Finding:
     """One row of the report."""
     where = f", called from {wording.place(leak.site.path, root)}:{leak.site.line}" if leak.site else ""
+    shown = (f"  {name} {wording.short(path, root)}:{line}" for name, path, line in leak.stack)
     return Finding(
         kind="native_allocation",
         summary=(
             f"{leak.function}{where} keeps {wording.size(leak.bytes_per_iteration)} of native memory in "
             f"{wording.counted(leak.blocks_per_iteration, 'allocation')} per iteration"
         ),
-        details=("stack, innermost first:", *(f"  {frame}" for frame in leak.stack)),
+        details=("stack, innermost first:", *shown),
         path=leak.site.path if leak.site else None,
         line=leak.site.line if leak.site else None,
+        owner=leak.owner,
     )

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
+
+from pytest_memleak.origin import kind_of
+
+_PYTHON = os.path.join(sys.base_prefix, "")
 
 
 def size(count_bytes: float) -> str:
@@ -31,6 +36,17 @@ def place(path: str, root: str) -> str:
     inside = os.path.join(os.path.abspath(root), "")
     full = os.path.abspath(path) if not path.startswith("<") else path
     return full.removeprefix(inside).replace(os.sep, "/")
+
+
+def short(path: str, root: str) -> str:
+    """As `place`, but installed code begins at ``site-packages``, and Python's own at ``lib``: for what one scans."""
+    for marker in ("site-packages", "dist-packages"):
+        _, found, inside = path.rpartition(f"{os.sep}{marker}{os.sep}")
+        if found:
+            return f"{marker}/{inside.replace(os.sep, '/')}"
+    if kind_of(path) == "python":
+        return path.removeprefix(_PYTHON).replace(os.sep, "/")
+    return place(path, root)
 
 
 def percent(part: float, whole: float) -> str:

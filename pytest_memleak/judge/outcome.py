@@ -111,11 +111,25 @@ def conclude(
         findings=(*memory.findings, *left_open, *explanation.findings, *traced),
         notes=(*memory.notes, *measured.notes, *explanation.notes),
         cause=explanation.cause or ("unclosed clients or other resources" if failing else None),
-        # The line where a task waits or a client is made; what it holds may come from innocent lines.
-        top_line=next((_place(f, root) for f in failing if f.path), explanation.top_line)
-        or next((_place(f, root) for f in traced if f.path), None),
+        top_line=_top_line(memory, counts, failing, explanation, traced, root),
         top_holder=explanation.top_holder,
     )
+
+
+def _top_line(
+    memory: Verdict,
+    counts: Sequence[ResourceCount],
+    failing: Sequence[Finding],
+    explanation: Explanation,
+    traced: Sequence[Finding],
+    root: str,
+) -> str | None:
+    """Where a task waits or a client is made; beside what stays open and does not grow, the growth's line."""
+    growing = {site for count in counts if count.per_iteration > 0 for site in count.sites}
+    beside = memory.outcome == "leak" and explanation.cause
+    stay = (f for f in failing if f.path and (not beside or f.kind == "dropped_client" or _place(f, root) in growing))
+    last = next((_place(f, root) for f in traced if f.path), None)
+    return next((_place(f, root) for f in stay), explanation.top_line or last)
 
 
 def _place(finding: Finding, root: str) -> str:

@@ -21,14 +21,15 @@ Entry = Mapping[str, Any]
 def at_fault(entry: Entry) -> str | None:
     """The dependency that a leak belongs to, with its version, such as ``aiohttp 3.10.10``.
 
-    Who holds the memory decides; where nobody was found, whose line allocates it.
+    Who holds the memory decides; where nobody was found, whose C code took it, or, of Python's objects, whose line.
 
     Args:
         entry: of one test in the record.
     """
     if entry["verdict"] != "leak":
         return None
-    for kind in ("holder", "allocation"):
+    is_python = (entry["cause"] or "").startswith("Python objects")
+    for kind in ("holder", "native_allocation", "allocation" if is_python else ""):
         for finding in entry["findings"]:
             if finding["kind"] == kind:
                 owner: str | None = finding.get("owner")
@@ -96,6 +97,11 @@ def _requests(entry: Entry) -> str:
 def _frames(entry: Entry, package: str) -> Iterator[str]:
     """The stack of the first allocation that passes through the package, as far as it is not the app's."""
     for finding in entry["findings"]:
+        if finding["kind"] == "native_allocation" and (finding.get("owner") or "").partition(" ")[0] == package:
+            native = [detail.strip() for detail in finding["details"][1:]]
+            own = [i for i, frame in enumerate(native) if package in re.split(r"[ /.]", frame)]
+            yield from native[: own[-1] + 1 if own else 1]
+            return
         if finding["kind"] != "allocation":
             continue
         found = [_FRAME.match(detail) for detail in finding["details"]]
@@ -115,5 +121,5 @@ def _frames(entry: Entry, package: str) -> Iterator[str]:
 def _frame(path: str, line: str) -> str:
     if _INSTALLED.match(path):
         return f"{_INSTALLED.sub('', path)}:{line}"
-    stdlib = re.search(r"/lib/(python3\.\d+/.+)", path)
+    stdlib = re.search(r"(?:^|/)lib/(python3\.\d+/.+)", path)
     return f"{stdlib[1]}:{line}" if stdlib else "(the application)"

@@ -149,6 +149,7 @@ def as_json(explanation: Explanation) -> str:
                 if finding.kind == "holder"
             ],
             "findings": [[finding.kind, finding.summary, *finding.details] for finding in explanation.findings],
+            "owners": [finding.owner for finding in explanation.findings],
             "notes": explanation.notes,
         }
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import sys
 
 import pytest
 
 from pytest_memleak.explain.cause import cause_of
-from pytest_memleak.explain.lines import Line, app_frame, line_finding, rank
+from pytest_memleak.explain.lines import Line, app_frame, attribute, line_finding, rank
 from pytest_memleak.model import GrowthFacts, Site
 
 MB = 1_000_000
@@ -113,7 +115,40 @@ def test_a_stack_leaves_out_the_test_run() -> None:
     packages = ("x/y.py", "pytest_asyncio/plugin.py", "pluggy/_callers.py", "_pytest/python.py", "z.py")
     stack = tuple(Site(path=f"/v/site-packages/{path}", line=1) for path in packages)
     shown = line_finding(dataclasses.replace(line(stack[0].path, 14), stack=stack), 14, "/srv").details
-    assert shown[-2:] == ("  /v/site-packages/x/y.py:1", "  /v/site-packages/z.py:1")
+    assert shown[-2:] == ("  site-packages/x/y.py:1", "  site-packages/z.py:1")
+
+
+def test_a_stack_ends_at_the_apps_door() -> None:
+    paths = (json.__file__, "/v/site-packages/x/y.py", "/srv/app.py", "/v/site-packages/httpx/_transports/asgi.py",
+             "/v/site-packages/httpx/_client.py", "/srv/test.py")  # fmt: skip
+    stack = tuple(Site(path=path, line=1) for path in paths)
+    row = dataclasses.replace(line("/srv/app.py", 14), stack=stack, inside=stack[:1])
+    details = line_finding(row, 14, "/srv").details
+    library = f"lib/python{sys.version_info.major}.{sys.version_info.minor}"
+    assert details[-4:] == (
+        f"allocated inside {library}/json/__init__.py:1 (Python)",
+        "stack, innermost first:",
+        "  site-packages/x/y.py:1",
+        "  app.py:1",
+    )
+
+
+def test_what_the_standard_library_allocates_counts_for_the_dependency_that_calls_it() -> None:
+    """As in a thread of the dependency's, in which no line of the app's is on the stack."""
+    call, first, second = ("/v/site-packages/x/loop.py", 7), (json.__file__, 1), (json.__file__, 2)
+    stacks = {first: {(first, call): 10}, second: {(second, first, call): 10}}
+    rows = attribute({first: (1_000.0, 4.0), second: (500.0, 1.0)}, stacks, steady=True)
+    assert [(str(row.site), row.bytes_per_iteration, row.blocks_per_iteration) for row in rows] == [
+        ("/v/site-packages/x/loop.py:7", 1_500.0, 5.0)
+    ]
+    tool = ("/v/site-packages/_pytest/python.py", 1)
+    assert attribute({first: (10.0, 1.0)}, {first: {(first, tool, call): 1}}, steady=True)[0].site.path == first[0]
+
+
+def test_what_the_lines_leave_unexplained_is_told() -> None:
+    assert cause_of(facts(34_300, 34_300), 14_700, 25_000).sentence == (
+        "Python objects: 14.7 kB of 34.3 kB per iteration stay allocated, the rest is not explained"
+    )
 
 
 def test_the_walk_up_the_stack_ends_where_the_app_was_called() -> None:

@@ -6,12 +6,15 @@ import asyncio
 import dataclasses
 import gc
 import pathlib
+import random
 import sys
 import tracemalloc
 import types
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import httpx
 import pytest
 
 from pytest_memleak.explain import explain
@@ -198,6 +201,46 @@ def test_a_batch_that_is_given_back_does_not_lead() -> None:
     assert line_of("kept.append(bytes(2_000))").endswith(explanation.top_line)
     assert not any("bytes(5_000)" in row for finding in explanation.findings for row in finding.details)
     assert explanation.cause == "Python objects: 2.0 kB per iteration stay allocated"
+
+
+def test_blocks_that_are_renewed_are_no_growth() -> None:
+    """At first they are old ones, which tracemalloc never saw, and each new one adds to what it traces."""
+    library: dict[str, object] = {"randrange": random.Random(1).randrange, "slots": [bytes(1_000) for _ in range(160)]}
+    source = "def renew():\n for _ in range(16):\n  slots[randrange(160)] = bytes(1_000)"
+    exec(compile(source, "/srv/site-packages/library.py", "exec"), library)
+    kept: list[bytes] = []
+
+    def work() -> None:
+        kept.append(bytes(2_000))
+        library["renew"]()  # type: ignore[operator]
+
+    cause = explained(work).cause
+    assert cause is not None
+    assert float(cause.removeprefix("Python objects: ").partition(" kB per iteration")[0]) < 4
+
+
+def test_what_the_tests_client_keeps_is_told_where_nothing_else_grows() -> None:
+    """An app that sets a new cookie each time fills the client's jar: Python's memory, and not native."""
+    sent = 0
+
+    async def app(scope: dict[str, object], receive: object, send: Callable[[dict[str, object]], Any]) -> None:
+        nonlocal sent
+        sent += 1
+        cookie = (b"set-cookie", b"key%d=value" % sent)
+        await send({"type": "http.response.start", "status": 200, "headers": [cookie]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def explain_client() -> Explanation:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://t.org") as client:
+
+            async def step() -> None:
+                await client.get("/")
+
+            return await explain(step, growth=FACTS, requests=lambda: sent, root=".")
+
+    explanation = asyncio.run(explain_client())
+    assert explanation.cause is not None
+    assert explanation.cause.startswith("Python objects")
 
 
 def test_lines_that_keep_more_than_the_growth_are_doubted() -> None:

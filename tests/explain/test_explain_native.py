@@ -22,9 +22,11 @@ def nothing() -> Step:
 
 def test_names_the_c_function_and_the_apps_line(tmp_path: pathlib.Path) -> None:
     pytest.importorskip("memray")
-    if not planted.build_extension(tmp_path):
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    if not planted.build_extension(installed):
         pytest.skip("no C compiler")
-    found = planted.in_fresh_process("c_malloc", extension=str(tmp_path))
+    found = planted.in_fresh_process("c_malloc", extension=str(installed))
     assert found["top_line"] == "c_malloc.py:10"
     assert str(found["cause"]).startswith("native allocations: 30")
     findings = found["findings"]
@@ -33,6 +35,9 @@ def test_names_the_c_function_and_the_apps_line(tmp_path: pathlib.Path) -> None:
         "native_allocation",
         "keep, called from c_malloc.py:10 keeps 30.0 kB of native memory in 10 allocations per iteration",
     ]
+    owners = found["owners"]
+    assert isinstance(owners, list)
+    assert owners[0] == "leaky"
 
 
 def test_without_memray_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

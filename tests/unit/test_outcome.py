@@ -11,6 +11,7 @@ from pytest_memleak.judge.decision import Standing
 from pytest_memleak.judge.limits import MemoryGuard
 from pytest_memleak.judge.memory import MemoryLook, Readings, look_at_memory
 from pytest_memleak.judge.outcome import EarlyStop, Measured, conclude, failed
+from pytest_memleak.model import Explanation, Finding, ResourceCount
 from pytest_memleak.settings import make_settings
 from pytest_memleak.verdict import MemoryLeakError, Verdict
 
@@ -74,6 +75,19 @@ def test_leak_has_rate_budget_and_finding():
     assert "694.4 kB an iteration, 69.4 kB a request" in found.message
     with pytest.raises(MemoryLeakError, match="grows by"):
         found.raise_for_leak()
+
+
+@pytest.mark.parametrize(("rate", "line"), [(0.0, "/srv/cache.py:2"), (10.0, "/srv/db.py:9")])
+def test_what_is_open_and_does_not_grow_is_not_the_line_of_a_leak(rate, line):
+    facts = measured(linear(2))
+    count = ResourceCount(
+        kind="client", name="x.Client", count_start=1, count_end=1, per_iteration=rate, sites=("/srv/db.py:9",)
+    )
+    left = Finding(kind="unclosed_client", summary="1 x.Client open", path="/srv/db.py", line=9, fails=True)
+    explanation = Explanation(cause="Python objects: 20 MB", top_line="/srv/cache.py:2")
+
+    assert conclude(facts, last_look(facts), ((count,), (left,)), explanation).top_line == line
+    assert conclude(facts, last_look(facts), ((count,), (left,))).top_line == "/srv/db.py:9"
 
 
 def test_inconclusive_says_what_would_decide_it():
