@@ -16,6 +16,7 @@ from pytest_memleak.measuring import MemoryCheck
 from pytest_memleak.model import Explanation, GrowthFacts, ResourceCount
 from pytest_memleak.sense.collector import thawed
 from pytest_memleak.sense.memory import available_bytes
+from pytest_memleak.simtime import real_perf_counter
 from pytest_memleak.units import format_bytes
 
 _ITERATIONS = 300
@@ -70,6 +71,7 @@ async def explain_growth(
     if needed > available / 4:
         note = f"not explained: {_ITERATIONS} more iterations at this rate would need {format_bytes(needed)} of memory"
         return Explanation(notes=(note,))
+    until_s = real_perf_counter() + _ITERATIONS * measured.real_s / max(1, measured.iterations)
     with thawed():
         return await explain(
             step,
@@ -78,6 +80,7 @@ async def explain_growth(
             root=root,
             routes=drive.record_routes if len(measured.routes) > 1 else None,
             live=memory.live_bytes,
+            in_time=lambda: real_perf_counter() < until_s,
         )
 
 

@@ -12,7 +12,7 @@ import contextlib
 import gc
 import itertools
 import tracemalloc
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_memleak.explain import wording
@@ -75,20 +75,21 @@ async def _tracing(frames: int) -> AsyncIterator[int]:
         tracemalloc.stop()
 
 
-async def growing_lines(step: Step, expected_bytes: float = 0.0) -> Lines:
+async def growing_lines(step: Step, expected_bytes: float = 0.0, in_time: Callable[[], bool] | None = None) -> Lines:
     """Run some iterations under tracemalloc and say which lines keep memory.
 
     Args:
         step: runs one iteration.
         expected_bytes: the growth per iteration that is to be explained. Lines that grew in one half
             only, resized buffers, are named where the steady lines explain less than half of it.
+        in_time: whether there is time to look longer where that is needed; by default there is.
 
     Returns:
         The lines. Tracing that the app or the user started is used and left running.
     """
     async with _tracing(1):
         await _settle(step, expected_bytes)
-        steady, once = await _growing_leaves(step, expected_bytes)
+        steady, once, looked_at = await _growing_leaves(step, expected_bytes, in_time or (lambda: True))
     leaves = {**once, **steady}
     if not leaves:
         return Lines()
@@ -107,18 +108,18 @@ async def growing_lines(step: Step, expected_bytes: float = 0.0) -> Lines:
         harness=tuple(row for row in found if row.is_harness) if total < expected_bytes / 2 else (),
         bytes_per_iteration=total,
         live_bytes_per_iteration=max(total, live),
-        note="; ".join(_notes(frames, _own_sum(steady), expected_bytes)) or None,
+        note="; ".join(_notes(frames, _own_sum(steady), expected_bytes, looked_at)) or None,
     )
 
 
-def _notes(frames: int, kept_bytes: float, expected_bytes: float) -> Iterator[str]:
+def _notes(frames: int, kept_bytes: float, expected_bytes: float, looked_at: int) -> Iterator[str]:
     if frames == 1:
         yield _ONE_FRAME
     if _is_too_much(kept_bytes, expected_bytes):
         yield (
             f"the app's lines keep {wording.size(kept_bytes)} per iteration, but memory grew by "
             f"{wording.size(expected_bytes)}: some of it takes the place of what is freed, or is given back later "
-            f"than in the {LOOKS[-1]} iterations looked at"
+            f"than in the {looked_at} iterations looked at"
         )
 
 
@@ -148,8 +149,8 @@ _ONE_FRAME = (
 )
 
 
-async def _growing_leaves(step: Step, expected_bytes: float) -> tuple[Rates, Rates]:
-    """Bytes and blocks per iteration of each line: what grew in all stretches, what in some.
+async def _growing_leaves(step: Step, expected_bytes: float, in_time: Callable[[], bool]) -> tuple[Rates, Rates, int]:
+    """Bytes and blocks per iteration of each line: what grew in all stretches, what in some; the iterations.
 
     Looks longer where nothing grew (a large buffer is resized seldom) and where too much did.
     """
@@ -160,9 +161,10 @@ async def _growing_leaves(step: Step, expected_bytes: float) -> tuple[Rates, Rat
         if done < LOOKS[0]:
             continue
         steady, once = by_steadiness(marks)
-        if expected_bytes <= 0 or ((steady or once) and not _is_too_much(_own_sum(steady), expected_bytes)):
+        clear = expected_bytes <= 0 or ((steady or once) and not _is_too_much(_own_sum(steady), expected_bytes))
+        if clear or not in_time():
             break
-    return steady, once
+    return steady, once, done
 
 
 def by_steadiness(marks: Sequence[tuple[int, Sizes]]) -> tuple[Rates, Rates]:

@@ -62,6 +62,7 @@ async def explain(
     root: str,
     routes: RecordRoutes | None = None,
     live: Callable[[], float] | None = None,
+    in_time: Callable[[], bool] | None = None,
 ) -> Explanation:
     """Say where memory goes: its kind, its lines, its holders. Costs about as much as 250 to 300 plain iterations.
 
@@ -75,11 +76,12 @@ async def explain(
         root: the directory that places are relative to.
         routes: with mixed traffic, runs some iterations and gives a replay for each route, to be ranked.
         live: reads live bytes now; ranks routes by native memory too.
+        in_time: whether what is in doubt may be looked at for longer than usual; by default it may.
 
     Returns:
         What could be found out; what could not is a note. Never raises an `Exception`.
     """
-    return await _Inquiry(step, growth, requests, root, routes, live).run()
+    return await _Inquiry(step, growth, requests, root, routes, live, in_time).run()
 
 
 class _Inquiry:
@@ -93,6 +95,7 @@ class _Inquiry:
         root: str,
         routes: RecordRoutes | None,
         live: Callable[[], float] | None,
+        in_time: Callable[[], bool] | None,
     ) -> None:
         self._iterate = step
         self._growth = growth
@@ -100,6 +103,7 @@ class _Inquiry:
         self._root = root
         self._routes = routes
         self._live = live
+        self._in_time = in_time
         self._findings: list[Finding] = []
         self._notes: list[str] = []
         self._top_line: str | None = None
@@ -220,7 +224,7 @@ class _Inquiry:
 
     async def _lines(self) -> Lines:
         with out_of_sight():
-            lines = await growing_lines(self._step, reference(self._growth))
+            lines = await growing_lines(self._step, reference(self._growth), self._in_time)
         self._tell_lines(lines)
         site = next((line.site for line in lines.rows if self._may_lead(line)), None)
         if site is not None:
