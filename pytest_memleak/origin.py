@@ -104,9 +104,15 @@ def version_of(package: str) -> str | None:
     """The installed version of the distribution that provides the top-level `package`."""
     from importlib import metadata
 
-    for distribution in metadata.packages_distributions().get(package, ()):
-        return metadata.version(distribution)
-    return None
+    try:
+        return metadata.version(package)  # nearly always it is called like the package
+    except metadata.PackageNotFoundError:
+        # metadata.packages_distributions() makes a path of each file of all that is installed: a second or more.
+        own = (f"\n{package}/", f"\n{package}.")
+        for distribution in metadata.distributions():
+            if any(start in f"\n{distribution.read_text('RECORD')}" for start in own):
+                return distribution.version
+        return None
 
 
 def owner_of(path: str) -> str:
