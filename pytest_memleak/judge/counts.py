@@ -23,14 +23,11 @@ def may_level_off(all_counts: Iterable[Sequence[int]], warm_up: int) -> bool:
         all_counts: per kind, one count per iteration.
         warm_up: iterations at the start that are not judged; at least a tenth never is.
     """
-    for judged in _judged(all_counts, warm_up):
-        if rise_per_iteration(judged) is not None and judged[-1] - judged[0] <= _LARGEST_POOL:
-            return True
-    return False
+    return any(by <= _LARGEST_POOL for by in _rises(all_counts, warm_up))
 
 
 def slowed_down_by(seconds: Sequence[float], all_counts: Iterable[Sequence[int]], warm_up: int) -> float | None:
-    """How many times slower the iterations have become, where that is because something open piles up.
+    """How many times slower the iterations have become, where more piles up than a pool that grows to its size.
 
     A thousand tasks that poll make a day of iterations take hours; the number that rises is known long before.
 
@@ -47,13 +44,16 @@ def slowed_down_by(seconds: Sequence[float], all_counts: Iterable[Sequence[int]]
     early, late = median(seconds[warm_up : warm_up + _SPAN]), median(seconds[-_SPAN:])
     if late < max(_SLOW_S, _SLOWER * early):
         return None
-    rises = any(rise_per_iteration(judged) is not None for judged in _judged(all_counts, warm_up))
-    return late / early if rises else None
+    piles_up = any(by > _LARGEST_POOL for by in _rises(all_counts, warm_up))
+    return late / early if piles_up else None
 
 
-def _judged(all_counts: Iterable[Sequence[int]], warm_up: int) -> Iterator[Sequence[int]]:
+def _rises(all_counts: Iterable[Sequence[int]], warm_up: int) -> Iterator[int]:
+    """By how much each of the counts rises that keep rising."""
     for counts in all_counts:
-        yield counts[max(warm_up, len(counts) // 10) :]
+        judged = counts[max(warm_up, len(counts) // 10) :]
+        if rise_per_iteration(judged) is not None:
+            yield judged[-1] - judged[0]
 
 
 def rise_per_iteration(counts: Sequence[int]) -> float | None:

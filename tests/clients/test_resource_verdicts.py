@@ -54,6 +54,7 @@ def test_a_run_is_given_up_only_when_it_has_slowed_down_and_something_piles_up()
     rising, level = [10 * i for i in range(80)], [7] * 80
     assert slowed_down_by(SLOWER, [level, rising], 10) == pytest.approx(1.1**60, rel=0.1)
     assert slowed_down_by(SLOWER, [level], 10) is None  # slow for a reason of its own
+    assert slowed_down_by(SLOWER, [list(range(80))], 10) is None  # a pool grows like this
     assert slowed_down_by([0.01] * 80, [rising], 10) is None
     assert slowed_down_by([seconds / 100 for seconds in SLOWER], [rising], 10) is None  # still fast
     assert slowed_down_by(SLOWER[:59], [rising[:59]], 10) is None

@@ -336,15 +336,15 @@ def test_what_piles_up_until_the_day_would_never_end_is_told_at_once(project):
 
         @pytest.mark.memleak(duration="24h")
         async def test_it(memleak):
-            tasks.append(asyncio.create_task(asyncio.Event().wait()))
-            until = real_monotonic() + (len(tasks) / 60) ** 4
+            tasks.extend(asyncio.create_task(asyncio.Event().wait()) for _ in range(4))
+            until = real_monotonic() + (memleak.iteration / 60) ** 4
             while real_monotonic() < until:
                 pass
         """
     )
     project.runpytest_subprocess("--memcheck").assert_outcomes(failed=1)
     report = " ".join((project.path / "leak_report.txt").read_text("utf-8").split())
-    assert re.search(r"LEAK: \d+ asyncio tasks after \d\d iterations, .* rising by 1 per iteration", report)
+    assert re.search(r"LEAK: \d+ asyncio tasks after \d\d iterations, .* rising by 4 per iteration", report)
     assert "of 1,440 iterations, not explained: one takes" in report
 
 
