@@ -85,9 +85,11 @@ class Census:
 
 
 def namespaces() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The namespace of every imported module, by name, in the order of the names."""
+    """The namespace of every imported module, by its first name, in the order of the names."""
+    known: set[int] = set()
     for name, module in sorted(sys.modules.items()):
-        if issubclass(type(module), ModuleType):
+        if issubclass(type(module), ModuleType) and id(module) not in known:
+            known.add(id(module))  # multiprocessing's `__mp_main__` is `__main__` again
             yield name, ModuleType.__getattribute__(module, "__dict__")
 
 
