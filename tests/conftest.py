@@ -16,6 +16,11 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, databas
 settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Explaining walks all objects of a process: those tests come first, while there are few."""
+    items.sort(key=lambda item: item.path.parent.name != "explain")
+
+
 _SLOW_TO_IMPORT = ("schemathesis", "hypothesispytest", "pytest_cov", "html", "html_fixtures", "metadata", "faker")
 _LEAN = " ".join(f"-p no:{name}" for name in _SLOW_TO_IMPORT)
 
