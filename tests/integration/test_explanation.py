@@ -359,6 +359,7 @@ def test_ctrl_c_while_explaining_keeps_the_verdict(project):
         import signal, pytest
 
         kept = []
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
         @pytest.mark.memleak(duration="60min", max_growth="100B/iteration")
         def test_it(memleak):
