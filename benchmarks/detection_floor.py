@@ -51,8 +51,6 @@ def make_table(cells: Cells | None = None) -> table.Table:
             f"Target: at most {TARGET} B a request on a quiet app, ten requests an iteration, 1,440 iterations. "
             f"{'Met' if good and good[0] <= TARGET else 'Missed'}: from {floor} on every leak is found and "
             "no app without one is called a leak.",
-            "Below some 100 B a request the rate reported is that of RSS, which the run's own looks raise: see the "
-            "accuracy of the rate.",
             "Nothing is smaller than 16 bytes: 4 and 8 bytes a request are one object in four and in two requests.",
         ),
     )

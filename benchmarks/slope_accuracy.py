@@ -70,8 +70,7 @@ def make_table(cells: Cells | None = None) -> table.Table:
         module=NAME,
         notes=(
             f"The 99 % interval covers the injected rate in {told or 'no'} runs.",
-            "Reported is the rate of the worse sensor. That is usually RSS, by some 100 B an iteration: it steps up by "
-            "20 to 65 kB at each look of the run at its samples, which are few but grow.",
+            "Reported is the rate of the sensor that decides: live bytes, unless RSS grows by more than it creeps.",
             "Injected is what the allocator hands out (multiples of 16 bytes, glibc's header included), kept in a list "
             "that has its size from the start. What the run itself and httpx keep counts as error: some 5 to 70 bytes "
             "an iteration on the no-op app.",
