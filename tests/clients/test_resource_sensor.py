@@ -353,3 +353,28 @@ async def test_settling_lets_the_loop_close_what_it_is_closing() -> None:
     server.close()
 
     assert count_descriptors() <= before
+
+
+@pytest.mark.asyncio
+async def test_thousands_of_tasks_are_counted_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor = ResourceSensor(40, asyncio.get_running_loop())
+    sensor.start()
+    counted, all_tasks = [], asyncio.all_tasks
+
+    def counting(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[object]]:
+        counted.append(loop)
+        return all_tasks(loop)
+
+    monkeypatch.setattr(asyncio, "all_tasks", counting)
+    tasks = []
+    for iteration in range(40):
+        tasks += [asyncio.create_task(asyncio.Event().wait()) for _ in range(200)]
+        sensor.sample(iteration)
+    taken = next(counts for kind, counts in zip(sensor.kinds, sensor.counts(), strict=True) if kind.name == "task")
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert list(taken[:10]) == [200 * n + 1 for n in range(1, 11)]
+    assert list(taken[10:]) == [2201] * 10 + [4201] * 10 + [6201] * 10
+    assert len(counted) == 13
