@@ -127,7 +127,7 @@ def test_flakes_are_counted(tmp_path):
         ("test_healthy", "passed", "3 passed", "not run", "not run"),
         ("test_leaky", "leak", "1 leak, 1 error", "not run", "4 leak"),
     ]
-    assert table.notes == ("Target: no other verdict in any run. Missed: 1 other verdicts.",)
+    assert table.notes == ("Target: no other verdict in 50 runs of each. Missed: 1 other verdicts.",)
     assert table.runs == "at least 0 verdicts"
 
 
