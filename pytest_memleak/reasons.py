@@ -13,7 +13,7 @@ def in_one_line(error: BaseException) -> str:
 
 
 def reason_of(report: pytest.TestReport) -> str:
-    """Type and message of what failed; where pytest tells no exception, its last line."""
+    """Type and message of what failed, of `pytest.fail` the message; where pytest tells no exception, its last line."""
     if crash := getattr(report.longrepr, "reprcrash", None):
-        return str(crash.message).partition("\n")[0]
+        return str(crash.message).partition("\n")[0].removeprefix("Failed: ")
     return report.longreprtext.strip().rpartition("\n")[2]

@@ -154,10 +154,11 @@ class LeakRun:
         return conclude(measured, day.decided, resources, day.explanation, day.traced, root=self._around.root)
 
     def _ended_by(self, error: BaseException, memory: MemoryCheck, total_s: float) -> Verdict:
-        """What stands when something ends the check: the verdict, where it was reached, else an error."""
-        if self._day is not None:
+        """What stands when something ends the check: an error, or the verdict, if it is interrupted after that."""
+        is_interruption = isinstance(error, _INTERRUPTIONS)
+        if self._day is not None and is_interruption:
             return self._conclude(self._day, total_s)
-        if not (isinstance(error, _INTERRUPTIONS) or type(error).__name__ in _NO_FAILURES):
+        if not (is_interruption or type(error).__name__ in _NO_FAILURES):
             error.add_note(f"memleak: in iteration {self.drive.iteration} of at most {self.settings.last_look}")
         what = f"{_in_one_line(error)} (in iteration {self.drive.iteration})"
         return failed(memory.measured(total_s), what)

@@ -88,6 +88,8 @@ def test_interrupt_in_a_fixture(project, faulty, verdicts):
     faulty(
         "@pytest.fixture\ndef broken():\n    open('missing')\n"
         "@pytest.mark.memleak\ndef test_broken(broken):\n    pass\n"
+        "@pytest.fixture\ndef failing():\n    pytest.fail('no server')\n"
+        "@pytest.mark.memleak\ndef test_failing(failing):\n    pass\n"
         "@pytest.fixture\ndef slow():\n    os.kill(os.getpid(), signal.SIGINT)\n"
         "@pytest.mark.memleak\ndef test_waiting(slow):\n    pass\n"
     )
@@ -97,6 +99,7 @@ def test_interrupt_in_a_fixture(project, faulty, verdicts):
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert verdicts() == {
         "test_broken": "ERROR: setup failed: FileNotFoundError: [Errno 2] No such file or directory: 'missing'",
+        "test_failing": "ERROR: setup failed: no server",
         "test_waiting": "ERROR: KeyboardInterrupt (in the test's setup)",
     }
 
