@@ -77,6 +77,9 @@ class Deadline:
             if signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL:
                 signal.signal(signal.SIGVTALRM, self._interrupt_starved)
                 self._has_timer = True
+                # The first iteration may starve the thread before its first look.
+                self._looked_s = self._timer()
+                signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
         self._thread = threading.Thread(target=self._run, name="pytest-memleak deadline", daemon=True)
         self._thread.start()
 
