@@ -1,4 +1,4 @@
-"""Run the benchmarks and write RESULTS.md: `python -m benchmarks [--runs N] [--only NAME,...] [--cases FOLDER]`.
+"""Run the benchmarks and write RESULTS.md: `python -m benchmarks [--runs N] [--only NAME,...]`.
 
 What was measured before is kept in `benchmarks/results`: an interrupted run goes on, and more runs are added.
 """
@@ -17,6 +17,7 @@ import psutil
 from tabulate import tabulate
 
 from benchmarks import (
+    cases,
     detection_floor,
     flake_rate,
     load,
@@ -30,7 +31,7 @@ from benchmarks.rivals import TOOLS
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SCANNED = Path(__file__).parent / "scanned.md"
-MODULES = (verdicts, time_to_verdict, detection_floor, slope_accuracy, scale, load, flake_rate)
+MODULES = (verdicts, time_to_verdict, detection_floor, slope_accuracy, scale, load, flake_rate, cases)
 """Each measures cells and makes a table of them; those in `printed` print theirs."""
 
 
@@ -68,7 +69,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--runs", type=int, default=10, help="runs per cell (default 10)")
     parser.add_argument("--only", default="", metavar="NAME,...", help=f"some of {', '.join(names)}")
-    parser.add_argument("--cases", type=Path, metavar="FOLDER", help="the real cases; without it they are not run")
     parser.add_argument("--no-runs", action="store_true", help="only write RESULTS.md from what was measured")
     chosen = parser.parse_args()
     only = chosen.only.split(",") if chosen.only else names
@@ -80,9 +80,8 @@ def main() -> None:
                 module.measure(chosen.runs)
         for name in printed.NAMES:
             if name in only:
-                printed.measure(name, chosen.cases)
-    given = ["FOLDER" if argument == str(chosen.cases) else argument for argument in sys.argv[1:]]
-    RESULTS.write_text(document(shlex.join(["python", "-m", "benchmarks", *given])))
+                printed.measure(name)
+    RESULTS.write_text(document(shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]])))
     print(f"written to {RESULTS}")
 
 

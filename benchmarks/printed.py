@@ -5,36 +5,29 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from benchmarks.cells import RESULTS
 from benchmarks.rivals import PROJECT
 
-NAMES = ("overhead", "attribution", "cases")
-_TITLES = {"overhead": "Overhead", "attribution": "Attribution", "cases": "Real leaks in released packages"}
+NAMES = ("overhead", "attribution")
+_TITLES = {"overhead": "Overhead", "attribution": "Attribution"}
 _RUNS = {
     "overhead": "12 pairs of 240 iterations and 30 pairs of starts, medians",
     "attribution": "one per planted leak",
-    "cases": "one per release",
 }
 _NOTES = {
     "overhead": "A target is missed where its median is above it. An iteration pays for simulated time most of all; "
     "on a busy machine the range is wide.",
-    "cases": "Each release needs a virtual environment of its own and the package registry.",
 }
 
 
-def measure(name: str, cases: Path | None = None) -> None:
+def measure(name: str) -> None:
     """Run one of them and keep what it prints.
 
     Args:
         name: of the module.
-        cases: the folder of real cases; without it those are skipped.
     """
-    if name == "cases" and cases is None:
-        return
-    arguments = [str(cases.resolve())] if name == "cases" and cases else []
-    command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
+    command = [sys.executable, "-m", f"benchmarks.{name}"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     if not done.stdout.strip():
         raise RuntimeError(f"benchmarks.{name} printed nothing: {done.stderr[-300:]}")
@@ -47,8 +40,7 @@ def sections() -> list[str]:
     made = []
     for name in NAMES:
         file = RESULTS / f"{name}.txt"
-        argument = " FOLDER" if name == "cases" else ""
-        head = f"## {_TITLES[name]}\n\n`python -m benchmarks.{name}{argument}`; "
+        head = f"## {_TITLES[name]}\n\n`python -m benchmarks.{name}`; "
         if file.exists():
             date, _, text = file.read_text().partition("\n")
             note = f"\n- {_NOTES[name]}\n" if name in _NOTES else ""
