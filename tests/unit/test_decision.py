@@ -215,6 +215,30 @@ def test_a_leak_in_noise_as_large_as_the_budget_does_not_pass(seed):
     assert not look(noisy(seed, 4, 640.0), 640.0, last=True).passes
 
 
+def churning(seed, budget, times_budget):
+    """A window of 120 buffers of very different sizes, replaced in no order, and growth beside it."""
+    chance, held, values = random.Random(seed), [], []
+    for iteration in range(1440):
+        for _ in range(60):
+            held.append(chance.choice((700, 3_000, 9_000, 40_000, 90_000, 250_000)) + chance.randrange(4_096))
+            while len(held) > 120:
+                held.pop(chance.randrange(len(held)))
+        values.append(START + sum(held) + times_budget * budget * iteration)
+    return values
+
+
+def test_churning_buffers_pass_and_hide_no_leak():
+    budget, seeds = 640.0, range(20)
+
+    clean = [judged(churning(seed, budget, 0), budget=budget)[0] for seed in seeds]
+    leaking = [judged(churning(seed, budget, 2), budget=budget)[0] for seed in seeds]
+
+    assert clean.count("passed") >= 18
+    assert "leak" not in clean
+    assert leaking.count("leak") >= 10
+    assert "passed" not in leaking
+
+
 def test_slow_noise_is_not_passed_by_its_means():
     # Deviations that last for hours: the interval of the line through the means is far too narrow.
     chance, level, slow = random.Random(1), 0.0, []
