@@ -188,7 +188,7 @@ def as_before(tmp_path):
     assert os.times().elapsed - started >= 0.03, "time.sleep is simulated"
     assert time.perf_counter() - began < 60
     assert httpx.AsyncClient.__init__ is BEFORE["client"], "a class is still patched"
-    assert gc.isenabled() and gc.get_freeze_count() == BEFORE["frozen"]
+    assert gc.isenabled() and gc.get_freeze_count() <= BEFORE["frozen"]
     assert not tracemalloc.is_tracing()
     assert {number: signal.getsignal(number) for number in BEFORE["signals"]} == BEFORE["signals"]
     assert [thread.name for thread in threading.enumerate() if "memleak" in thread.name] == []
