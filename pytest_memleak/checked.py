@@ -227,7 +227,7 @@ class CheckedTest:
             if report.failed:
                 self._keep(verdict)
             elif report.passed:
-                report.__dict__["memleak"] = verdict.as_dict(self.item.nodeid)
+                report.__dict__["memleak"] = {**verdict.as_dict(self.item.nodeid), "iterations": None}
         if self._entry is not None and self._entry is not self._attached:
             report.__dict__["memleak"] = self._attached = self._entry
             show_in_page(report, self._entry, self.item.config)

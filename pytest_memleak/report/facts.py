@@ -69,6 +69,8 @@ def facts(entry: Entry) -> list[tuple[str, str]]:
 
 def _run(entry: Entry) -> str:
     settings = entry["settings"]
+    if entry["iterations"] is None:
+        return ""
     judged = format_duration(entry["simulated_s"]) if entry["simulated_s"] else "0"
     if settings.get("profile") == SERIES:
         return f"{entry['iterations']:,} samples, one every {format_duration(settings['step_s'])}; judged on {judged}"

@@ -102,8 +102,7 @@ def _summary_row(entry: Entry) -> tuple[str, ...]:
         _literal(entry["nodeid"]),
         "" if growth is None else number(growth["mb_per_24h"]),
         "" if budget is None else number(budget),
-        f"{entry['iterations']:,}",
-        "" if entry["requests"] is None else f"{entry['requests']:,}",
+        *("" if entry[name] is None else f"{entry[name]:,}" for name in ("iterations", "requests")),
     )
 
 

@@ -89,8 +89,7 @@ def summary_table(tests: Sequence[Entry]) -> str:
                 entry["verdict"].replace("_", " ").upper() if entry["verdict"] != "passed" else "passed",
                 rate,
                 "" if entry["budget_mb_per_24h"] is None else number(entry["budget_mb_per_24h"]),
-                f"{entry['iterations']:,}",
-                "" if entry["requests"] is None else f"{entry['requests']:,}",
+                *("" if entry[name] is None else f"{entry[name]:,}" for name in ("iterations", "requests")),
             )
         )
     headers = ("verdict", "MB/24h", "budget", "iterations", "requests")

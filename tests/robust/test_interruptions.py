@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import html
+import json
+
 import pytest
+
+from pytest_memleak.report.schema import first_problem
 
 
 def test_timeout_of_pytest_timeout(project, faulty, requesting, verdicts):
@@ -104,15 +109,29 @@ def test_interrupt_in_a_fixture(project, faulty, verdicts):
     }
 
 
-def test_crash_of_a_worker(project, faulty, requesting, verdicts):
+def test_crash_of_a_worker(project, faulty, requesting, verdicts, monkeypatch):
     """The controller knows which checks were started, and says what became of them."""
     faulty(requesting("ok"), requesting("crash"))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "summary.md"))
 
-    result = project.runpytest_subprocess("--memcheck", "-n2")
+    result = project.runpytest_subprocess(
+        "--memcheck", "-n2", "--memcheck-json=record.json", "--memcheck-html=report.html", "--memcheck-save=main"
+    )
 
     result.assert_outcomes(failed=1, passed=5)
     assert verdicts()["test_ok"].startswith("PASSED")
     assert verdicts()["test_crash"] == "ERROR: the process that ran the test ended in the middle of it"
+    # Nobody knows how many iterations there were.
+    record = json.loads(project.path.joinpath("record.json").read_text(encoding="utf-8"))
+    assert first_problem(record) is None
+    crashed, ok = sorted(record["tests"], key=lambda entry: entry["nodeid"])
+    assert (crashed["iterations"], ok["iterations"]) == (None, 60)
+    assert "\n  run         0 iterations" not in project.path.joinpath("leak_report.txt").read_text(encoding="utf-8")
+    result.stdout.re_match_lines([r"ERROR +test_faulty.py::test_crash$"])
+    summary = project.path.joinpath("summary.md").read_text(encoding="utf-8")
+    assert "| **error** | test_faulty.py::test_crash |  |  |  |  |" in html.unescape(summary)
+    page = project.path.joinpath("report.html").read_text(encoding="utf-8")
+    assert "test_faulty.py::test_crash</a></th>" + '<td class="number"></td>' * 4 in page
 
 
 def test_stop_at_the_first_failure(project, faulty, requesting, verdicts):
