@@ -207,7 +207,7 @@ class CheckedTest:
             return
         loop = task.get_loop()
         if not (loop.is_running() or loop.is_closed()):
-            task.cancel(in_one_line(error))
+            task.cancel(error)
             with contextlib.suppress(BaseException):  # the one that tore it out is on its way already
                 loop.run_until_complete(task)
 
@@ -299,10 +299,13 @@ def stopping_app(drive: Drive, body: Callable[..., Any]) -> Callable[..., Any]:
         try:
             try:
                 await body(*args, **kwargs)
-            finally:
-                await drive.stop()
+            except BaseException:
+                with contextlib.suppress(DriveError):  # what went wrong first is what is reported
+                    await drive.stop()
+                raise
+            await drive.stop()
         except DriveError as error:
-            pytest.fail(str(error), pytrace=False)
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     return once
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import traceback
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 
 def in_one_line(error: BaseException) -> str:
-    """Type and message of an exception."""
-    return traceback.format_exception_only(error)[0].partition("\n")[0]
+    """Type and message of an exception, also where its own `str` fails."""
+    # A syntax error begins with its place, indented; notes come last.
+    lines = (line for line in traceback.format_exception_only(error) if not line.startswith(" "))
+    return next(lines).partition("\n")[0].removesuffix(": ")
 
 
 def reason_of(report: pytest.TestReport) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import traceback
 from array import array
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from pytest_memleak.measuring import WARM_UP, Journal, MemoryCheck, NothingMeasu
 from pytest_memleak.model import Explanation, Finding
 from pytest_memleak.origin import places_of_project, relative_path, take_for_app
 from pytest_memleak.pacing import advance_to, entered_clock
+from pytest_memleak.reasons import in_one_line
 from pytest_memleak.sense.memory import MemorySensor, SensorError
 from pytest_memleak.sense.probes import BUILT_IN, ClientProbe
 from pytest_memleak.sense.watching import ResourceWatch
@@ -36,7 +36,7 @@ Body = Callable[[], Awaitable[object]]
 
 _LONGEST_REASON = 300
 _SLOWDOWN_EVERY = 10
-_INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
+_INTERRUPTIONS = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
 _NO_FAILURES = frozenset({"Skipped", "Exit"})
 """pytest's own, which is not imported here: a note of ours would be printed as a part of the reason."""
 
@@ -155,6 +155,8 @@ class LeakRun:
 
     def _ended_by(self, error: BaseException, memory: MemoryCheck, total_s: float) -> Verdict:
         """What stands when something ends the check: an error, or the verdict, if it is interrupted after that."""
+        if isinstance(error, asyncio.CancelledError) and error.args and isinstance(error.args[0], BaseException):
+            error = error.args[0]  # what has torn the check out of its loop
         is_interruption = isinstance(error, _INTERRUPTIONS)
         if self._day is not None and is_interruption:
             return self._conclude(self._day, total_s)
@@ -292,10 +294,10 @@ class LeakRun:
 
 
 def _in_one_line(error: BaseException) -> str:
-    """Type and message of an exception, also where its own `str` fails; the traceback has the rest."""
+    """Type and message of an exception; the traceback has the rest."""
     if isinstance(error, asyncio.CancelledError) and error.args:
         return str(error)  # what it was cancelled for
-    line = traceback.format_exception_only(error)[0].partition("\n")[0]
+    line = in_one_line(error)
     return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
 
 

@@ -16,7 +16,7 @@ MODULES = {
 }
 STAGES = ("simtime", "drive", "sense", "judge", "explain", "report")
 PURE = ("judge", "report", "model", "units", "settings", "verdict")
-SHARED = ("model", "units", "settings", "origin", "verdict")
+SHARED = ("model", "units", "settings", "origin", "reasons", "verdict")
 """What every stage may import."""
 FREE_OF_IO = {"pytest", "httpx", "psutil", "asyncio", "tracemalloc", "memray", "time_machine"}
 IMPORTERS = {

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from pytest_memleak.drive.recorded import Message, RecordedRequest
+from pytest_memleak.reasons import in_one_line
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -286,11 +287,16 @@ class _Lifespan:
         }
         try:
             await self._app(scope, self._inbox.get, self._send)
-        except Exception as error:
-            # Before startup is complete, raising is how an app says that it has no lifespan support.
+        except BaseException as error:
             self._error = error
-            if self._started.is_set() and self._failure is None:
-                self._failure = f"{type(error).__name__}: {error}"
+            is_end = self._stopped.is_set() and isinstance(error, asyncio.CancelledError)  # of `_end`
+            # Before startup is complete, raising is how an app says that it has no lifespan support.
+            is_no_support = isinstance(error, Exception) and not self._started.is_set()
+            is_news = not (is_end or is_no_support or isinstance(error, KeyboardInterrupt))
+            if is_news and self._failure is None:
+                self._failure = in_one_line(error)
+            if not isinstance(error, Exception):
+                raise
         finally:
             self._started.set()
             self._stopped.set()
