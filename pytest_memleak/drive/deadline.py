@@ -38,7 +38,8 @@ class Deadline:
 
     One thread looks on from `start` to `stop` and reads the clock, so an iteration costs two assignments, and
     the end may come up to a second late. What waits on the loop is cancelled. What holds the main thread is
-    interrupted by a signal whose handler raises; another thread cannot be interrupted, its stack is printed.
+    interrupted by a signal whose handler raises; another thread cannot be interrupted, its stack is printed,
+    and so it is where the app has taken the signal for itself.
     C code that keeps the lock of the interpreter, like a backtracking regular expression, keeps it from that
     thread, too: then a timer of the kernel, which the thread sets anew with every look, sends the signal.
 
@@ -89,13 +90,13 @@ class Deadline:
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        if self._interrupts and _SIGNAL:
+        if self._has_signal() and _SIGNAL:
             signal.signal(_SIGNAL, signal.SIG_DFL)
-            self._interrupts = False
-        if self._has_timer:
+        self._interrupts = False
+        if self._keeps_timer():
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-            self._has_timer = False
+        self._has_timer = False
 
     @contextlib.contextmanager
     def stretched(self, times: float) -> Iterator[None]:
@@ -128,7 +129,7 @@ class Deadline:
         look_s = min(_LONGEST_LOOK_S, self._seconds / 10)
         while not self._stopped.wait(look_s):
             self._looked_s = self._timer()
-            if self._has_timer:
+            if self._keeps_timer():
                 signal.setitimer(signal.ITIMER_VIRTUAL, self._seconds)
             if not self._active or self._uses != seen:
                 seen, since_s = self._uses, self._timer()
@@ -149,12 +150,26 @@ class Deadline:
             except RuntimeError:  # the app has closed the loop
                 return
 
+    def _has_signal(self) -> bool:
+        """Whether the signal is still ours; where the app has given it its default back, it would end the process."""
+        return self._interrupts and _SIGNAL is not None and signal.getsignal(_SIGNAL) == self._interrupt
+
+    def _keeps_timer(self) -> bool:
+        """Whether the timer and its signal are still ours; the same goes for that one."""
+        if not self._has_timer:
+            return False
+        handler = signal.getsignal(signal.SIGVTALRM)
+        if handler is signal.SIG_DFL:
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        self._has_timer = handler == self._interrupt_starved
+        return self._has_timer
+
     def _end_blocked(self, frame: FrameType) -> None:
-        where = of_thread(frame)
-        if self._interrupts and _SIGNAL:
-            self._overdue = self._overdue or IterationTimeout(where)
+        where, is_news = of_thread(frame), self._overdue is None
+        self._overdue = self._overdue or IterationTimeout(where)
+        if self._has_signal() and _SIGNAL:
             signal.pthread_kill(self._owner, _SIGNAL)
-        elif sys.__stderr__ is not None:
+        elif is_news and sys.__stderr__ is not None:
             sys.__stderr__.write("\n".join(("memleak: this thread is blocked:", *where.stack, "")))
 
     def _cancel(self, use: int) -> None:

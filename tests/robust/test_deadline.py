@@ -77,3 +77,53 @@ def test_what_hangs_is_ended(project, faulty, requesting, verdicts):
         "test_cancellation_swallowed",
     }
     result.stdout.fnmatch_lines(["*/app.py:* in app", f"*/app.py:{act} in act", "*/asyncio/locks.py:* in Event.wait"])
+
+
+def test_signals_that_the_app_takes(project, faulty, verdicts):
+    """The app keeps its handlers, and the deadline sends it nothing that would end the process."""
+    faulty(
+        textwrap.dedent(
+            """
+            TAKEN = (signal.SIGRTMAX, signal.SIGVTALRM)
+
+            def own(*arguments):
+                pass
+
+            @pytest.mark.memleak
+            def test_with_handlers_of_its_own(memleak):
+                if memleak.iteration == 5:
+                    for number in TAKEN:
+                        signal.signal(number, own)
+
+            def test_has_them_still():
+                assert [signal.getsignal(number) for number in TAKEN] == [own, own]
+                for number in TAKEN:
+                    signal.signal(number, signal.SIG_DFL)
+
+            @pytest.mark.memleak(iteration_timeout='0.2s')
+            def test_without_any(memleak):
+                if memleak.iteration == 5:
+                    for number in TAKEN:
+                        signal.signal(number, signal.SIG_DFL)
+                    os.system("sleep 1")
+
+            @pytest.mark.memleak(iteration_timeout='0.2s')
+            def test_that_works_without_any(memleak):
+                if memleak.iteration == 5:
+                    for number in TAKEN:
+                        signal.signal(number, signal.SIG_DFL)
+                    until = time.thread_time() + 1
+                    while time.thread_time() < until:
+                        sum(range(1000))
+            """
+        )
+    )
+
+    result = project.runpytest_subprocess("--memcheck", "-s")
+
+    result.assert_outcomes(passed=4, failed=2)
+    assert result.stderr.str().count("memleak: this thread is blocked:") == 2  # once for each
+    found = verdicts()
+    assert found.pop("test_with_handlers_of_its_own").startswith("PASSED")
+    for name, said in found.items():
+        assert said.startswith("ERROR: iteration 5 took longer than iteration_timeout 0.2 s of real time"), name
