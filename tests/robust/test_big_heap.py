@@ -42,7 +42,7 @@ def test_what_a_collection_walked():
     assert max(seen[:5]) < {HEAP // 20}  # what came at the app's start
     assert max(seen[10:]) < {HEAP // 20}  # and in the warm-up
     assert len(gc.get_objects()) > 2 * {HEAP}  # again in sight
-    assert gc.get_freeze_count() == FROZEN
+    assert gc.get_freeze_count() <= FROZEN
 
 
 FROZEN = gc.get_freeze_count()
